@@ -204,11 +204,22 @@ impl Last {
     }
 }
 
-/// The biases of these settings by id. A text stands for every token of exactly these bytes.
+/// The biases of these settings by id, and of what the model's makers never want drawn, which an order without biases does
+/// not let through either. A text stands for every token of exactly these bytes.
 #[must_use]
 pub fn biases(sampling: &Sampling, vocabulary: &Vocabulary) -> Vec<(TokenId, f32)> {
-    let all = sampling.logit_bias.iter().filter(|bias| bias.moves());
-    all.flat_map(|bias| bias.ids(vocabulary).into_iter().map(|id| (id, bias.bias))).collect()
+    let has_place = sampling.order.contains(&Stage::LogitBias);
+    let all = sampling.logit_bias.iter().filter(|bias| has_place && bias.moves());
+    let own = all.flat_map(|bias| bias.ids(vocabulary).into_iter().map(|id| (id, bias.bias)));
+    let all = own.chain(vocabulary.suppressed.iter().map(|id| (*id, f32::NEG_INFINITY)));
+    // Of several for one token llama.cpp takes the first alone, where its list is not the whole vocabulary.
+    let sums = all.fold(BTreeMap::new(), |mut sums: BTreeMap<TokenId, f32>, (id, bias)| {
+        let sum = sums.entry(id).or_default();
+        let is_banned = [*sum, bias].contains(&f32::NEG_INFINITY);
+        *sum = if is_banned { f32::NEG_INFINITY } else { *sum + bias };
+        sums
+    });
+    sums.into_iter().collect()
 }
 
 /// What the penalties of these settings have seen of a text: marks count only where they are penalised too.
@@ -219,7 +230,7 @@ pub fn looked_back(ids: &[TokenId], sampling: &Sampling, vocabulary: &Vocabulary
 }
 
 /// The stages that these settings switch on, in order, a grammar first, the way of choosing last where it is greedy or
-/// mirostat.
+/// mirostat. `biased` is whether there are [`biases`]; they come first where the order has no place for them.
 pub fn active(sampling: &Sampling, biased: bool) -> Vec<StageName> {
     let greedy = sampling.temperature <= 0.0;
     let mirostat = !greedy && sampling.mirostat == 2;
@@ -228,7 +239,10 @@ pub fn active(sampling: &Sampling, biased: bool) -> Vec<StageName> {
         _ => stage.has_place(greedy, mirostat) && stage.is_on(sampling),
     };
     let grammar = (!sampling.grammar.trim().is_empty()).then_some(StageName::Grammar);
-    let chain = grammar.into_iter().chain(sampling.order.iter().copied().filter(on).map(StageName::Chain));
+    let has_place = sampling.order.contains(&Stage::LogitBias);
+    let first = (biased && !has_place).then_some(Stage::LogitBias);
+    let order = first.into_iter().chain(sampling.order.iter().copied().filter(on));
+    let chain = grammar.into_iter().chain(order.map(StageName::Chain));
     let choice = [(greedy, StageName::Greedy), (mirostat, StageName::Mirostat)];
     chain.chain(choice.into_iter().filter(|(on, _)| *on).map(|(_, name)| name)).collect()
 }

@@ -4,8 +4,6 @@
 //! candidate's log-probability within 0.001 nats (exactly where it equals the drawn token's), milliseconds
 //! within 0.005. The first byte of a stretch is the format, so that a later one can live beside it.
 
-use std::collections::BTreeMap;
-
 use crate::token::{Candidate, Step, TokenId, TokenKind, Vocabulary};
 
 const FORMAT: u8 = 1;
@@ -207,7 +205,7 @@ pub(super) fn unpack_vocabulary(hash: String, blob: Vec<u8>, sizes: &[u8], kinds
     })
     .collect();
     let kinds = kinds.iter().map(|&number| kind(number)).collect();
-    Vocabulary { hash, blob, ends, kinds, marks: Vec::new(), learned: BTreeMap::new() }
+    Vocabulary { hash, blob, ends, kinds, ..Vocabulary::default() }
 }
 
 fn push_varint(out: &mut Vec<u8>, mut value: u64) {

@@ -366,6 +366,7 @@ fn derive(model: LlamaModel, template: Option<&str>) -> LoadedModel {
     let source = model.chat_template(None).ok().and_then(|template| template.to_string().ok());
     let mut vocabulary = vocabulary::read(&vocab);
     vocabulary.marks = vocabulary::marks(&vocab, &vocabulary, source.as_deref().unwrap_or_default());
+    vocabulary.suppressed = vocab.suppress_tokens().iter().map(|token| TokenId(token.0)).collect();
     let vocabulary = Arc::new(vocabulary);
     let text = |id: i32| {
         let bytes = vocabulary.bytes(TokenId(id)).unwrap_or_default();

@@ -94,14 +94,7 @@ pub fn chain(
     seed: u32,
     limit: usize,
 ) -> Result<(Chain, Vec<String>), Failure> {
-    let suppressed: Vec<TokenId> =
-        model.model.vocab().suppress_tokens().iter().map(|token| TokenId(token.0)).collect();
-    let setting = Setting {
-        model: Some(&model.model),
-        vocabulary: &model.vocabulary,
-        context: limit as u32,
-        suppressed: &suppressed,
-    };
+    let setting = Setting { model: Some(&model.model), vocabulary: &model.vocabulary, context: limit as u32 };
     let (mut chain, notes) = Chain::new(sampling, seed, &setting);
     if !sampling.grammar.trim().is_empty() {
         let problem = |message| Failure { message, kind: FailureKind::Other };

@@ -60,12 +60,10 @@ pub struct Draw {
 pub struct Setting<'a> {
     /// For DRY's breakers; `None` leaves DRY out (tests without a model).
     pub model: Option<&'a LlamaModel>,
-    /// For biases given as text.
+    /// For biases given as text, and what the model's makers never want drawn.
     pub vocabulary: &'a Vocabulary,
     /// What "the whole context" means to the penalties, tokens.
     pub context: u32,
-    /// Tokens the model's makers never want drawn.
-    pub suppressed: &'a [TokenId],
 }
 
 enum Pick {
@@ -250,6 +248,10 @@ impl Chain {
             let spared =
                 if *stage == Stage::Dry { spared_logits(&self.list.data, &self.spared) } else { Vec::new() };
             self.list.apply_sampler(sampler);
+            if *stage == Stage::LogitBias {
+                // llama.cpp leaves a list named sorted that it has put out of order, and cuts its end off.
+                self.list.sorted = false;
+            }
             give_back(&mut self.list.data, spared);
             if let Some(recorder) = recorder.as_deref_mut() {
                 recorder.stage(StageName::Chain(*stage), &self.list.data, stages::only_moves(*stage));
@@ -330,7 +332,6 @@ impl Chain {
         self.list.data.extend(top.iter().map(|s| LlamaTokenData::new(LlamaToken(s.id.0), s.logit, 0.0)));
         let mut moved: BTreeSet<TokenId> = self.bound.recent.iter().copied().collect();
         moved.extend(&self.bound.biased);
-        // llama.cpp's bias leaves a list named sorted that it has put out of order.
         let in_order = moved.is_empty();
         for scored in top {
             moved.remove(&scored.id);

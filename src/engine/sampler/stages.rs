@@ -7,6 +7,7 @@ use llama_cpp_2::token::LlamaToken;
 use llama_cpp_2::token::logit_bias::LlamaLogitBias;
 
 use super::Setting;
+use crate::inspect::chain;
 use crate::sampling::{Effect, LogitBias, Sampling, Stage};
 
 /// The three ways to end a chain.
@@ -40,7 +41,7 @@ impl Parts<'_> {
         let has_place = |stage: &Stage| stage.has_place(greedy, mirostat);
         let mut order: Vec<Stage> = self.sampling.order.iter().copied().filter(has_place).collect();
         // Tokens that the model's makers suppress stay suppressed, also where the order leaves biases out.
-        if !self.setting.suppressed.is_empty() && !order.contains(&Stage::LogitBias) {
+        if !self.setting.vocabulary.suppressed.is_empty() && !order.contains(&Stage::LogitBias) {
             order.insert(0, Stage::LogitBias);
         }
         order
@@ -113,25 +114,18 @@ fn whole(count: usize) -> i32 {
     i32::try_from(count).unwrap_or(i32::MAX)
 }
 
-/// The biases by id. A text stands for every token of exactly these bytes.
+/// The biases by id; those that no token has are noted.
 pub(super) fn biases(
     sampling: &Sampling,
     setting: &Setting<'_>,
     notes: &mut Vec<String>,
 ) -> Vec<LlamaLogitBias> {
-    let mut biases: Vec<LlamaLogitBias> = Vec::new();
     if sampling.order.contains(&Stage::LogitBias) {
-        for bias in sampling.logit_bias.iter().filter(|bias| bias.moves()) {
-            let ids = bias.ids(setting.vocabulary);
-            if ids.is_empty() {
-                notes.push(no_token(bias));
-            }
-            biases.extend(ids.into_iter().map(|id| LlamaLogitBias::new(LlamaToken(id.0), bias.bias)));
-        }
+        let moving = sampling.logit_bias.iter().filter(|bias| bias.moves());
+        notes.extend(moving.filter(|bias| bias.ids(setting.vocabulary).is_empty()).map(no_token));
     }
-    let suppressed = setting.suppressed.iter();
-    biases.extend(suppressed.map(|id| LlamaLogitBias::new(LlamaToken(id.0), f32::NEG_INFINITY)));
-    biases
+    let biases = chain::biases(sampling, setting.vocabulary).into_iter();
+    biases.map(|(id, bias)| LlamaLogitBias::new(LlamaToken(id.0), bias)).collect()
 }
 
 fn no_token(bias: &LogitBias) -> String {

@@ -34,7 +34,7 @@ fn logits(seed: u64) -> Vec<f32> {
 
 fn chain(sampling: &Sampling, seed: u32, whole: bool) -> (Chain, Vec<String>) {
     let vocabulary = vocabulary();
-    let setting = Setting { model: None, vocabulary: &vocabulary, context: 512, suppressed: &[] };
+    let setting = Setting { model: None, vocabulary: &vocabulary, context: 512 };
     let (mut chain, notes) = Chain::new(sampling, seed, &setting);
     if whole {
         chain.bound.keep = None;
@@ -128,6 +128,26 @@ fn a_biased_token_among_the_likeliest_is_cut_where_it_then_stands() {
         let a = record(&mut bounded, &mut first, &logits, 60);
         check_equal(&a, &record(&mut whole, &mut second, &logits, 60));
         assert_ne!(a.drawn, TokenId(77));
+    }
+}
+
+/// llama.cpp goes on as if its list were still sorted, and cuts whatever stands at the end of it.
+#[test]
+fn a_bias_after_a_stage_that_sorts_is_seen_by_the_cuts_behind_it() {
+    let sampling = Sampling {
+        order: vec![Stage::TopK, Stage::LogitBias, Stage::TopP],
+        logit_bias: vec![LogitBias { text: Some("t4".to_string()), id: None, bias: 8.0 }],
+        top_k: 5,
+        top_p: 0.5,
+        ..Sampling::default()
+    };
+    let mut logits = logits(1);
+    for (id, logit) in [20.0, 19.5, 19.0, 18.5, 18.0].into_iter().enumerate() {
+        logits[id] = logit;
+    }
+    for whole in [false, true] {
+        let (mut chain, _) = chain(&sampling, 7, whole);
+        assert_eq!(draw(&mut chain, &logits), Draw { id: TokenId(4), survivors: 1 }, "{whole}");
     }
 }
 
@@ -272,7 +292,7 @@ fn penalties_leave_marks_alone_unless_told_otherwise() {
             let mut sampling = Sampling { penalties_on_marks: on_marks, ..Sampling::default() };
             penalise(&mut sampling);
             let vocabulary = with_a_mark();
-            let setting = Setting { model: None, vocabulary: &vocabulary, context: 512, suppressed: &[] };
+            let setting = Setting { model: None, vocabulary: &vocabulary, context: 512 };
             let (mut chain, _) = Chain::new(&sampling, 1, &setting);
             for id in [7, 9, 30] {
                 chain.accept(TokenId(id));

@@ -34,8 +34,7 @@ impl Chain {
     pub(super) fn new(sampling: &Sampling, seed: u32, vocabulary: &Arc<Vocabulary>) -> (Self, Vec<String>) {
         let mut sampling = sampling.clone();
         let mut notes = Vec::new();
-        let with_biases = sampling.order.contains(&Stage::LogitBias);
-        let biases = if with_biases { chain::biases(&sampling, vocabulary) } else { Vec::new() };
+        let biases = chain::biases(&sampling, vocabulary);
         let on = chain::active(&sampling, !biases.is_empty());
         if on.iter().any(|name| matches!(name, StageName::Mirostat | StageName::Chain(Stage::Dry))) {
             notes.push("The scripted engine leaves DRY and mirostat out.".into());

@@ -215,6 +215,7 @@ mod tests {
                 blob: vec![0xf0, 0x9f],
                 ends: vec![1, 2],
                 kinds: vec![TokenKind::Byte, TokenKind::Control],
+                suppressed: vec![TokenId(1)],
                 marks: Vec::new(),
                 learned: [(
                     TokenId(-7),

@@ -6,12 +6,21 @@
 use super::{Fate, Input, active, last};
 use crate::inspect::stages::StageName;
 use crate::sampling::{Sampling, Stage};
-use crate::token::Step;
+use crate::token::{Step, TokenId};
 
 /// Each candidate after the samplers, in the step's order; `None` where it cannot be known from the step. `vocabulary`
-/// is how many tokens there are; 0 where that is not known.
-pub fn fates(step: &Step, sampling: &Sampling, vocabulary: usize) -> Option<Vec<Fate>> {
-    let stages = active(sampling, !sampling.logit_bias.is_empty());
+/// is how many tokens there are, 0 where that is not known; `suppressed` are those that the model's makers never want drawn.
+pub fn fates(
+    step: &Step,
+    sampling: &Sampling,
+    vocabulary: usize,
+    suppressed: &[TokenId],
+) -> Option<Vec<Fate>> {
+    if step.candidates.iter().any(|candidate| suppressed.contains(&candidate.id)) {
+        return None;
+    }
+    let has_place = sampling.order.contains(&Stage::LogitBias);
+    let stages = active(sampling, has_place && !sampling.logit_bias.is_empty());
     let looks_elsewhere = [Stage::LogitBias, Stage::Penalties, Stage::Dry].map(StageName::Chain);
     if stages.iter().any(|stage| looks_elsewhere.contains(stage) || *stage == StageName::Grammar) {
         return None;
@@ -78,7 +87,7 @@ mod tests {
     }
 
     fn shown(step: &Step, sampling: &Sampling) -> Vec<String> {
-        let fates = fates(step, sampling, 49_152).unwrap();
+        let fates = fates(step, sampling, 49_152, &[]).unwrap();
         let shown = |fate: &Fate| match fate {
             Fate::Kept(p) => format!("{:.2}", p * 100.0),
             Fate::Cut(Some(stage)) => stage.label().into(),
@@ -113,7 +122,7 @@ mod tests {
     #[test]
     fn a_flat_list_has_an_answer_only_where_the_count_of_the_rest_was_recorded() {
         let flat = step(&[2.0; 20]);
-        assert_eq!(fates(&flat, &Sampling::default(), 49_152), None);
+        assert_eq!(fates(&flat, &Sampling::default(), 49_152, &[]), None);
         let recorded = shown(&Step { survivors: 10, ..flat }, &Sampling::default());
         assert_eq!((&recorded[0][..], &recorded[10][..]), ("10.00", "?"));
     }
@@ -133,11 +142,11 @@ mod tests {
             Sampling { dynatemp_range: 0.3, ..Sampling::default() },
         ];
         for sampling in others {
-            assert_eq!(fates(&counted(2), &sampling, 49_152), None, "{sampling:?}");
+            assert_eq!(fates(&counted(2), &sampling, 49_152, &[]), None, "{sampling:?}");
         }
         // More were left than are known.
-        assert_eq!(fates(&counted(21), &Sampling::default(), 49_152), None);
-        assert!(fates(&counted(20), &Sampling::default(), 49_152).is_some());
+        assert_eq!(fates(&counted(21), &Sampling::default(), 49_152, &[]), None);
+        assert!(fates(&counted(20), &Sampling::default(), 49_152, &[]).is_some());
     }
 
     #[test]
@@ -146,7 +155,7 @@ mod tests {
         let kept = shown(&step(&TOWER), &dynamic);
         assert!(kept[..3].iter().all(|odds| odds.parse::<f32>().is_ok()), "{kept:?}");
         let open = Sampling { top_k: 0, top_p: 1.0, min_p: 0.0, ..dynamic };
-        assert_eq!(fates(&step(&TOWER), &open, 49_152), None);
+        assert_eq!(fates(&step(&TOWER), &open, 49_152, &[]), None);
     }
 
     #[test]
@@ -158,7 +167,10 @@ mod tests {
     #[test]
     fn an_unknown_number_of_tokens_settles_no_more_and_nothing_else() {
         let step = step(&TOWER);
-        assert_eq!(fates(&step, &Sampling::default(), 0), fates(&step, &Sampling::default(), 49_152));
+        assert_eq!(
+            fates(&step, &Sampling::default(), 0, &[]),
+            fates(&step, &Sampling::default(), 49_152, &[])
+        );
     }
 
     #[test]
@@ -170,8 +182,8 @@ mod tests {
             Sampling { xtc_probability: 0.5, ..Sampling::default() },
         ];
         for sampling in refused {
-            assert_eq!(fates(&step(&TOWER), &sampling, 49_152), None, "{sampling:?}");
+            assert_eq!(fates(&step(&TOWER), &sampling, 49_152, &[]), None, "{sampling:?}");
         }
-        assert_eq!(fates(&Step::default(), &Sampling::default(), 49_152), None);
+        assert_eq!(fates(&Step::default(), &Sampling::default(), 49_152, &[]), None);
     }
 }

@@ -148,6 +148,34 @@ fn a_ban_by_text_removes_the_token_and_says_how_much_went() {
 }
 
 #[test]
+fn what_the_makers_suppress_is_gone_under_any_order_and_biases_of_one_token_add_up() {
+    let mut vocabulary = Vocabulary { suppressed: vec![TokenId(0), TokenId(2)], ..Vocabulary::default() };
+    for text in ["a", "b", "c", "d", "e"] {
+        vocabulary.push(text.as_bytes(), TokenKind::Normal);
+    }
+    let bias = |id: i32, bias: f32| LogitBias { text: None, id: Some(id), bias };
+    let logit_bias = vec![bias(1, 2.0), bias(2, 9.0), bias(1, -0.5)];
+    let banned = f32::NEG_INFINITY;
+    let own = Sampling { logit_bias, ..neutral() };
+    let expected = [(TokenId(0), banned), (TokenId(1), 1.5), (TokenId(2), banned)];
+    assert_eq!(biases(&own, &vocabulary), expected);
+    let without = Sampling { order: vec![Stage::TopK], top_k: 2, ..own };
+    let found = biases(&without, &vocabulary);
+    assert_eq!(found, [expected[0], expected[2]]);
+    let trace = exact(&Input { biases: &found, ..whole(&percent(&FIVE), 1) }, &without);
+    let names: Vec<&str> = trace.stages.iter().map(|stage| stage.name.label()).collect();
+    assert_eq!((names, trace.stages[0].left), (vec!["bias", "top-k"], 3));
+    let kept = Step { id: Some(TokenId(1)), survivors: 2, ..Step::default() };
+    let candidates = FIVE
+        .iter()
+        .zip(0..)
+        .map(|(share, id)| Candidate { id: TokenId(id), logprob: (share / 100.0_f32).ln() });
+    let kept = Step { candidates: candidates.collect(), ..kept };
+    assert_eq!(fates(&kept, &without, 5, &vocabulary.suppressed), None);
+    assert!(fates(&kept, &without, 5, &[]).is_some());
+}
+
+#[test]
 fn where_the_last_token_is_banned_nothing_is_left() {
     let biases = [(TokenId(0), f32::NEG_INFINITY)];
     let five = Input { biases: &biases, ..whole(&percent(&FIVE), 0) };

@@ -75,9 +75,16 @@ impl<'a> Live<'a> {
             }
             _ => 0,
         };
-        let after = sampling.and_then(|sampling| chain::fates(&step.step, sampling, entries as usize));
+        let suppressed = suppressed(vocabulary);
+        let after =
+            sampling.and_then(|sampling| chain::fates(&step.step, sampling, entries as usize, suppressed));
         let trace = if after.is_none() && run.is_some() { app.display().shown_trace() } else { None };
         Some(Self { step, surprises, entropies, after, entries, odds, vocabulary, trace })
+    }
+
+    /// What the model's makers never want drawn.
+    pub fn suppressed(&self) -> &[TokenId] {
+        suppressed(self.vocabulary)
     }
 
     /// A token's text; part of a character is completed by the bytes that were written before it.
@@ -129,4 +136,8 @@ impl<'a> Live<'a> {
     pub fn others(&self, shown: usize) -> f64 {
         self.step.step.outside(shown)
     }
+}
+
+fn suppressed(vocabulary: Option<&Vocabulary>) -> &[TokenId] {
+    vocabulary.map(|vocabulary| vocabulary.suppressed.as_slice()).unwrap_or_default()
 }
