@@ -34,8 +34,17 @@ impl App {
                 return true;
             }
         };
-        if self.config.model_named(name).is_none() {
+        let Some(other) = self.config.model_named(name) else {
             self.out.warn(format!("there is no model {name}; Ctrl+L shows all"));
+            return false;
+        };
+        // A process joins its model's workers before it loads anything, and has no network without any.
+        let joined = self.config.model_named(&self.model.name).map(|own| own.rpc).unwrap_or_default();
+        if other.rpc.iter().any(|worker| !joined.contains(worker)) {
+            let own = &self.model.name;
+            self.out.warn(format!(
+                "{name} has layers on machines that {own} does not use; chat with {name} and hold {own} against it"
+            ));
             return false;
         }
         self.microscope = Some(Box::new(Microscope {

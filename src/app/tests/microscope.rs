@@ -87,6 +87,16 @@ fn why_there_is_nothing_to_hold_against_is_said() {
     bench.say("/microscope nobody");
     assert!(bench.notice().contains("there is no model nobody"), "{}", bench.notice());
     bench.press(&["ctrl+u"]);
+    let large = bench.app.config.models.iter().position(|model| model.name == "large").unwrap();
+    bench.app.config.models[large].rpc = vec!["10.0.0.9:50052".into()];
+    open(&mut bench);
+    let own = bench.app.model.name.clone();
+    let said = format!(
+        "large has layers on machines that {own} does not use; chat with large and hold {own} against it"
+    );
+    assert!(bench.notice().contains(&said), "{}", bench.notice());
+    bench.app.config.models[large].rpc.clear();
+    bench.press(&["ctrl+u"]);
     open(&mut bench);
     let id = request(&bench);
     let message = "large has another vocabulary".to_owned();
