@@ -202,7 +202,8 @@ pub struct Vocabulary {
     /// Marks that are not control tokens: other tokens that end a reply, and those that the chat template writes.
     #[serde(default)]
     pub marks: Vec<TokenId>,
-    /// Tokens that the model's makers never want drawn; known while the model is loaded.
+    /// Tokens that the model's makers never want drawn. The store keeps neither these nor the marks: they are the model's, and
+    /// known once it is loaded.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub suppressed: Vec<TokenId>,
     /// Entries of a vocabulary that is not known as a whole, as they were met.

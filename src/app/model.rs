@@ -161,6 +161,7 @@ impl App {
         let id = self.out.requests.next_engine();
         self.model.status = ModelStatus::Loading(0.0);
         self.model.hash = None;
+        self.model.workers.clone_from(&entry.rpc);
         self.model.left_out.clear();
         self.composer.tokens = None;
         self.talk.left_out.clear();
@@ -193,7 +194,7 @@ impl App {
         };
         self.out.requests.engine_can(loaded.capabilities.clone());
         self.out.last_use = self.out.now.mono_ms;
-        let known = self.talk.vocabularies.contains_key(&loaded.vocabulary);
+        let known = self.talk.knows_vocabulary_of(&loaded);
         let notes: Vec<&str> = loaded.notes_for(true).collect();
         if !notes.is_empty() {
             self.out.warn(notes.join("; "));
@@ -313,6 +314,17 @@ impl Talk {
             let kept = chat.filter(|chat| !out.on_tour && !out.unstored.has(*chat));
             out.requests.tell(Request::Job(Job::Chat(kept)));
         }
+    }
+
+    /// Whether the model's vocabulary is known, which is told then what of it is this model's alone.
+    fn knows_vocabulary_of(&mut self, loaded: &Loaded) -> bool {
+        let Some(known) = self.vocabularies.get_mut(&loaded.vocabulary) else { return false };
+        if (&known.marks, &known.suppressed) != (&loaded.marks, &loaded.suppressed) {
+            let known = Arc::make_mut(known);
+            known.marks.clone_from(&loaded.marks);
+            known.suppressed.clone_from(&loaded.suppressed);
+        }
+        true
     }
 
     /// The engine gave its vocabulary: kept, so that old chats show without their model.

@@ -485,8 +485,8 @@ pub struct BenchArgs {
     /// Tokens of the long chat
     #[arg(long, default_value_t = 4000, value_parser = clap::value_parser!(u32).range(64..))]
     pub long: u32,
-    /// A llama.cpp server with the same model, to compare with: `127.0.0.1:8080`. On a CPU it computes the same only when
-    /// it was started with `--flash-attn off`
+    /// A llama.cpp server with the same model, to compare with: `127.0.0.1:8080`. For the same computation on a CPU, start
+    /// it with `--flash-attn off`, unless `flash_attention` is on here
     #[arg(long, value_name = "ADDRESS")]
     pub server: Option<String>,
     /// As JSON

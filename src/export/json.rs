@@ -5,7 +5,7 @@
 
 use std::borrow::Cow;
 
-use serde::{Serialize, Serializer};
+use serde::Serialize;
 use serde_json::{Map, Value, json};
 
 use super::Document;
@@ -18,10 +18,6 @@ pub fn number(value: f32) -> Value {
     serde_json::from_str(&value.to_string()).unwrap_or(Value::Null)
 }
 
-fn as_number<S: Serializer>(value: &f32, serializer: S) -> Result<S::Ok, S::Error> {
-    number(*value).serialize(serializer)
-}
-
 /// A token with its probability. It is written out as it stands: `ask --json` makes twenty of them for each word, beside the
 /// threads that compute the next one.
 #[derive(Debug, Serialize)]
@@ -30,10 +26,10 @@ pub struct Token<'a> {
     /// By this the same token is found again in this file, and in no other.
     #[serde(skip_serializing_if = "Option::is_none")]
     stand_in: Option<TokenId>,
-    token: Option<Cow<'a, str>>,
+    #[serde(rename = "token")]
+    text: Option<Cow<'a, str>>,
     bytes: Option<&'a [u8]>,
-    #[serde(serialize_with = "as_number")]
-    logprob: f32,
+    logprob: Value,
 }
 
 impl<'a> Token<'a> {
@@ -43,9 +39,9 @@ impl<'a> Token<'a> {
         Self {
             id: id.filter(|id| !is_stand_in(id)),
             stand_in: id.filter(is_stand_in),
-            token: bytes.map(String::from_utf8_lossy),
+            text: bytes.map(String::from_utf8_lossy),
             bytes,
-            logprob,
+            logprob: number(logprob),
         }
     }
 }
@@ -56,8 +52,7 @@ pub struct OneStep<'a> {
     #[serde(flatten)]
     token: Token<'a>,
     rank: Option<u32>,
-    #[serde(serialize_with = "as_number")]
-    entropy: f32,
+    entropy: Value,
     top_logprobs: Vec<Token<'a>>,
 }
 
@@ -68,7 +63,7 @@ impl<'a> OneStep<'a> {
         Self {
             token: Token::new(step.id, Some(&step.bytes), step.logprob),
             rank: (step.rank > 0).then_some(step.rank),
-            entropy: step.entropy,
+            entropy: number(step.entropy),
             top_logprobs: candidates.map(|c| Token::new(Some(c.id), bytes_of(c.id), c.logprob)).collect(),
         }
     }

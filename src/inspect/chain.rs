@@ -219,7 +219,7 @@ pub fn biases(sampling: &Sampling, vocabulary: &Vocabulary) -> Vec<(TokenId, f32
         *sum = if is_banned { f32::NEG_INFINITY } else { *sum + bias };
         sums
     });
-    sums.into_iter().collect()
+    sums.into_iter().filter(|(_, bias)| *bias != 0.0).collect()
 }
 
 /// What the penalties of these settings have seen of a text: marks count only where they are penalised too.

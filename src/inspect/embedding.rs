@@ -27,8 +27,8 @@ pub fn dot(a: &[f32], b: &[f32]) -> f32 {
     let (a, a_rest) = a[..length].as_chunks::<LANES>();
     let (b, b_rest) = b[..length].as_chunks::<LANES>();
     let mut sums = [0.0_f32; LANES];
-    // By index: attention over a long chat is a million of these, and calls of an iterator's parts, which a compiler may
-    // leave standing, take several times as long as what is to be computed.
+    // Indexed on purpose: iterator calls that the compiler does not inline cost several times the arithmetic, and attention
+    // over a long chat does this a million times.
     for at in 0..length / LANES {
         for lane in 0..LANES {
             sums[lane] += a[at][lane] * b[at][lane];

@@ -39,8 +39,7 @@ impl App {
             return false;
         };
         // A process joins its model's workers before it loads anything, and has no network without any.
-        let joined = self.config.model_named(&self.model.name).map(|own| own.rpc).unwrap_or_default();
-        if other.rpc.iter().any(|worker| !joined.contains(worker)) {
+        if other.rpc.iter().any(|worker| !self.model.workers.contains(worker)) {
             let own = &self.model.name;
             self.out.warn(format!(
                 "{name} has layers on machines that {own} does not use; chat with {name} and hold {own} against it"

@@ -127,6 +127,8 @@ pub struct ModelState {
     pub status: ModelStatus,
     /// SHA-256 of the file, once known.
     pub hash: Option<String>,
+    /// Workers on other machines that its engine was started with.
+    pub workers: Vec<String>,
     /// What its engine is held to, as that said.
     pub containment: Containment,
     /// Tokens in the context: prompt and reply so far of the shown chat.

@@ -229,6 +229,8 @@ pub(crate) fn loaded() -> Loaded {
     Loaded {
         facts: crate::model_entry::ModelFacts::default(),
         vocabulary: "words".into(),
+        marks: Vec::new(),
+        suppressed: Vec::new(),
         device: "CPU ×2".into(),
         gpu_layers: 0,
         context: 8192,

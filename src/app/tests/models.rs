@@ -31,6 +31,27 @@ fn a_model_on_disk_is_started_and_loaded() {
 }
 
 #[test]
+fn a_stored_vocabulary_learns_what_is_the_loaded_models_alone() {
+    let mut bench = Bench::bare();
+    bench.app.talk.vocabulary_read("words".into(), vocabulary());
+    let load = |bench: &mut Bench, marks: Vec<TokenId>, suppressed: Vec<TokenId>| {
+        bench.app.start_engine(bench.app.config.models[0].clone());
+        bench.event(0, Event::ready());
+        let request = bench.app.out.requests.of(Asker::Load).unwrap().0;
+        bench.event(request, Event::Loaded(Box::new(Loaded { marks, suppressed, ..loaded() })));
+        assert!(bench.app.out.requests.of(Asker::Vocabulary).is_none(), "it is known");
+        let known = &bench.app.talk.vocabularies["words"];
+        (known.marks.clone(), known.suppressed.clone(), known.len())
+    };
+    assert_eq!(load(&mut bench, vec![TokenId(1)], vec![TokenId(2)]), (vec![TokenId(1)], vec![TokenId(2)], 3));
+    assert_eq!(
+        load(&mut bench, Vec::new(), Vec::new()),
+        (Vec::new(), Vec::new(), 3),
+        "another of the same entries"
+    );
+}
+
+#[test]
 fn the_first_run_fetches_the_default_model_and_then_loads_it() {
     let mut bench = Bench::bare();
     let items = nothing_on_disk(&bench);

@@ -182,6 +182,8 @@ impl Attempt<'_> {
         let loaded = Loaded {
             facts: self.facts.clone(),
             vocabulary: model.vocabulary.hash.clone(),
+            marks: model.vocabulary.marks.clone(),
+            suppressed: model.vocabulary.suppressed.clone(),
             device: self.device(&log, threads),
             gpu_layers: log.offloaded.map_or(0, |(on_gpu, _)| on_gpu.min(self.facts.layers)),
             context: usable,

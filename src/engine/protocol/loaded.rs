@@ -18,6 +18,12 @@ pub struct Loaded {
     pub facts: ModelFacts,
     /// Hash of its vocabulary.
     pub vocabulary: String,
+    /// [`crate::token::Vocabulary::marks`] of this model: another of the same vocabulary may have others.
+    #[serde(default)]
+    pub marks: Vec<TokenId>,
+    /// [`crate::token::Vocabulary::suppressed`], alike.
+    #[serde(default)]
+    pub suppressed: Vec<TokenId>,
     /// Where it runs, e.g. `CPU ×2`, `NVIDIA H100 80GB HBM3, 30 of 30 layers`.
     pub device: String,
     /// Layers on a GPU.

@@ -249,7 +249,8 @@ impl Chain {
                 if *stage == Stage::Dry { spared_logits(&self.list.data, &self.spared) } else { Vec::new() };
             self.list.apply_sampler(sampler);
             if *stage == Stage::LogitBias {
-                // llama.cpp leaves a list named sorted that it has put out of order, and cuts its end off.
+                // llama.cpp leaves the list marked as sorted although this put it out of order: the next cut would drop
+                // whatever stands last.
                 self.list.sorted = false;
             }
             give_back(&mut self.list.data, spared);

@@ -121,6 +121,8 @@ impl Model {
         let context = params.context_for(&facts);
         let loaded = Loaded {
             vocabulary: pieces.vocabulary.hash.clone(),
+            marks: pieces.vocabulary.marks.clone(),
+            suppressed: pieces.vocabulary.suppressed.clone(),
             device: "scripted".into(),
             gpu_layers: 0,
             context,

@@ -33,28 +33,26 @@ impl<'a> Begun<'a> {
         ask: &Ask<'_>,
         cancel: &CancellationToken,
     ) -> Result<Self, Failure> {
-        let mut top = model.candidates(ask.top);
-        loop {
-            let (path, body, reader) = prepared.request(model, &Ask { top, ..ask.clone() });
-            let begun = match model.http.stream(path, &body, cancel).await {
-                Ok(stream) => Self::looked_into(stream, model, reader, top, cancel).await,
-                Err(refused) => Err(refused),
-            };
-            match begun {
-                Err(refused) => top = model.fewer_candidates(refused, top)?,
-                begun => return begun,
+        let top = model.candidates(ask.top);
+        match Self::with(model, prepared, ask, top, cancel).await {
+            Err(refused) => {
+                let fewer = model.fewer_candidates(refused, top)?;
+                Self::with(model, prepared, ask, fewer, cancel).await
             }
+            begun => begun,
         }
     }
 
-    /// An answer whose first event is no refusal.
-    async fn looked_into(
-        mut stream: Stream<'a>,
-        model: &Model,
-        reader: Reader,
+    /// The same with so many candidates a token.
+    async fn with(
+        model: &'a Model,
+        prepared: &Prepared<'_>,
+        ask: &Ask<'_>,
         top: u32,
         cancel: &CancellationToken,
     ) -> Result<Self, Failure> {
+        let (path, body, reader) = prepared.request(model, &Ask { top, ..ask.clone() });
+        let mut stream = model.http.stream(path, &body, cancel).await?;
         let first = stream.next(cancel).await?;
         let tree: Option<Value> = first.as_ref().and_then(|data| serde_json::from_slice(data).ok());
         match tree.as_ref().and_then(told::trouble) {
@@ -73,7 +71,7 @@ impl<'a> Begun<'a> {
             None => self.stream.next(cancel).await?,
         };
         let Some(data) = data else { return Ok(None) };
-        self.reader.parts(&data).map(Some).map_err(|_| self.stream.unread(&data))
+        self.reader.parts(&data).map(Some).map_err(|error| self.stream.unread(&data, &error))
     }
 
     /// Whether the server said that nothing more comes.

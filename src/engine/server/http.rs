@@ -423,8 +423,8 @@ impl Stream<'_> {
     }
 
     /// What is said of a piece that could not be read.
-    pub fn unread(&self, data: &[u8]) -> Failure {
-        if self.response.is_none() {
+    pub fn unread(&self, data: &[u8], error: &serde_json::Error) -> Failure {
+        if self.response.is_none() && error.is_eof() {
             let host = &self.http.host;
             return other(format!("The connection to {host} ended in the middle of a line."));
         }

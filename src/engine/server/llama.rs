@@ -61,45 +61,47 @@ pub fn tokens(answer: &Value) -> Option<Vec<(TokenId, Vec<u8>)>> {
 }
 
 /// One event of a reply. Most of them are a token with its candidates, and beside a server on the same machine each
-/// microsecond of reading them is taken from the model; so they are read into this rather than into a tree.
+/// microsecond of reading them is taken from the model; so they are read into this rather than into a tree. What is null
+/// is not there.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 struct Event {
     error: Option<Value>,
     prompt_progress: Option<Progress>,
-    stop: bool,
+    stop: Option<bool>,
     content: Option<String>,
-    tokens: Vec<i64>,
-    tokens_predicted: Option<u64>,
-    completion_probabilities: Vec<Entry>,
+    tokens: Option<Vec<i64>>,
+    tokens_predicted: Option<i64>,
+    completion_probabilities: Option<Vec<Entry>>,
     stop_type: Option<String>,
-    truncated: bool,
-    tokens_evaluated: Option<u64>,
+    truncated: Option<bool>,
+    tokens_evaluated: Option<i64>,
     timings: Option<Timings>,
 }
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 struct Progress {
-    processed: u32,
-    total: u32,
-    cache: u32,
+    processed: Option<i64>,
+    total: Option<i64>,
+    cache: Option<i64>,
 }
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 struct Timings {
-    cache_n: u32,
+    /// Negative where it is not known.
+    cache_n: Option<i64>,
 }
 
-/// A token, and where it was written the likeliest ones.
+/// A token; of one that was written also the likeliest ones.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 struct Entry {
     id: Option<i64>,
     bytes: Option<Vec<u8>>,
     logprob: Option<f64>,
-    top_logprobs: Vec<Entry>,
+    top_logprobs: Option<Vec<Entry>>,
 }
 
 impl From<Entry> for Choice {
@@ -128,12 +130,15 @@ impl Reader {
             return Ok(vec![Part::Trouble(json!({"error": error}))]);
         }
         if let Some(Progress { processed, total, cache }) = event.prompt_progress {
-            return Ok(vec![Part::Read { done: processed, total, cached: cache }]);
+            let [done, total, cached] = [processed, total, cache].map(count);
+            return Ok(vec![Part::Read { done, total, cached }]);
         }
         let mut parts = Vec::new();
-        if event.stop {
+        if event.stop == Some(true) {
             self.end(&event, &mut parts);
-        } else if let Some(id) = event.tokens.last().copied().and_then(told::id) {
+        } else if let Some(id) =
+            event.tokens.as_ref().and_then(|tokens| tokens.last()).copied().and_then(told::id)
+        {
             parts.extend(self.waiting.take());
             self.token(id, &mut event, &mut parts);
         }
@@ -142,10 +147,10 @@ impl Reader {
 
     fn token(&mut self, id: TokenId, event: &mut Event, parts: &mut Vec<Part>) {
         let text = event.content.take().unwrap_or_default().into_bytes();
-        let now = event.tokens_predicted.unwrap_or(self.written + 1);
+        let now = event.tokens_predicted.map_or(self.written + 1, |now| now.max(0).cast_unsigned());
         let alone = now <= self.written + 1;
         self.written = now;
-        let entry = std::mem::take(&mut event.completion_probabilities).into_iter().next();
+        let entry = event.completion_probabilities.take().unwrap_or_default().into_iter().next();
         let told = told(id, entry.unwrap_or_default(), &text, alone);
         let own = told.chosen.bytes.clone().unwrap_or_default();
         let tokens = vec![told];
@@ -166,28 +171,76 @@ impl Reader {
 
     fn end(&mut self, event: &Event, parts: &mut Vec<Part>) {
         let stop = match event.stop_type.as_deref() {
-            Some("limit") if event.truncated => StopReason::Context,
+            Some("limit") if event.truncated == Some(true) => StopReason::Context,
             Some("limit") => StopReason::Length,
             Some("word") => StopReason::Stop,
             _ => StopReason::Eos,
         };
         parts.extend(self.waiting.take().filter(|_| stop != StopReason::Eos));
-        let number = |counted: Option<u64>| counted.unwrap_or(0) as u32;
         parts.push(Part::Counted {
-            prompt: number(event.tokens_evaluated),
-            written: number(event.tokens_predicted),
-            cached: event.timings.as_ref().map_or(0, |timings| timings.cache_n),
+            prompt: count(event.tokens_evaluated),
+            written: count(event.tokens_predicted),
+            cached: count(event.timings.as_ref().and_then(|timings| timings.cache_n)),
         });
         parts.push(Part::Ended(stop));
     }
 }
 
+/// A number of tokens; 0 where it is not known.
+fn count(number: Option<i64>) -> u32 {
+    number.map_or(0, |number| number.clamp(0, u32::MAX.into()) as u32)
+}
+
 /// A token and its candidates. The bytes that stand beside the token itself are the text that was sent; those of the
 /// candidates are their own.
 fn told(id: TokenId, entry: Entry, text: &[u8], alone: bool) -> Told {
-    let top: Vec<Choice> = entry.top_logprobs.into_iter().map(Choice::from).collect();
+    let top: Vec<Choice> = entry.top_logprobs.unwrap_or_default().into_iter().map(Choice::from).collect();
     let listed = top.iter().find(|other| other.id == Some(id)).and_then(|other| other.bytes.clone());
     let bytes = listed.or_else(|| (alone && !text.is_empty()).then(|| text.to_vec()));
     let chosen = Choice { id: Some(id), bytes, logprob: told::figure(entry.logprob) };
     Told { chosen, rank: 0, top, watched: Vec::new() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parts(events: &[&str]) -> Vec<Part> {
+        let mut reader = Reader::default();
+        events.iter().flat_map(|event| reader.parts(event.as_bytes()).unwrap()).collect()
+    }
+
+    #[test]
+    fn what_is_null_or_left_out_is_not_known() {
+        let bare = r#"{"content":"a","tokens":[7],"stop":null,"completion_probabilities":null,"error":null,"timings":null}"#;
+        let entry = r#"{"content":"b","tokens":[8],"completion_probabilities":[{"logprob":null,"top_logprobs":null}]}"#;
+        let [Part::Text { text, tokens, .. }, Part::Text { tokens: others, .. }] = &parts(&[bare, entry])[..]
+        else {
+            panic!("two tokens")
+        };
+        assert_eq!((text.as_slice(), tokens[0].chosen.id), (&b"a"[..], Some(TokenId(7))));
+        assert!(tokens[0].chosen.logprob.is_nan() && others[0].chosen.logprob.is_nan());
+        assert!(others[0].top.is_empty());
+        assert_eq!(parts(&[r#"{"content":"","tokens":null,"stop":false}"#]), []);
+    }
+
+    #[test]
+    fn counts_that_the_server_does_not_have_are_no_failure_of_the_reply() {
+        let end = r#"{"stop":true,"stop_type":"limit","truncated":null,"tokens_evaluated":12,
+            "tokens_predicted":null,"timings":{"cache_n":-1}}"#;
+        let counted = Part::Counted { prompt: 12, written: 0, cached: 0 };
+        assert_eq!(parts(&[end]), [counted, Part::Ended(StopReason::Length)]);
+        let progress =
+            r#"{"prompt_progress":{"processed":3,"total":9,"cache":null},"tokens":[],"content":""}"#;
+        assert_eq!(parts(&[progress]), [Part::Read { done: 3, total: 9, cached: 0 }]);
+    }
+
+    #[test]
+    fn errors_are_told_in_the_servers_words_and_other_things_are_none_of_its_events() {
+        let trouble = parts(&[r#"{"error":{"message":"no","code":500}}"#]);
+        assert_eq!(trouble, [Part::Trouble(json!({"error": {"message": "no", "code": 500}}))]);
+        for other in ["\"a\"", "7", "{\"tokens\":\"a\"}", "{\"tokens\":[1"] {
+            assert!(Reader::default().parts(other.as_bytes()).is_err(), "{other}");
+        }
+    }
 }

@@ -63,7 +63,8 @@ pub fn make(
 ) -> impl FnOnce(Emit, Arc<OpenRequests>) -> Made + Send + 'static {
     move |emit, requests| {
         // One thread keeps the connections going and reads what comes over them, so that a token wakes one thread and not
-        // two: beside a server on this machine each of those halts one of the model's. The worker waits for it.
+        // two: beside a server on this machine each of those halts one of the model's. The worker waits for it. While the
+        // app takes no events, that thread stands still, and questions with it, whose answers would go the same way.
         let runtime = Builder::new_multi_thread().worker_threads(1).enable_all().build();
         let shared = Arc::new(Shared {
             runtime: runtime.expect("the system gives one thread more"),

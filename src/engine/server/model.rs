@@ -75,7 +75,7 @@ impl Model {
         wanted.min(self.most.load(Ordering::Relaxed))
     }
 
-    /// How many can be asked for instead, always fewer than were, where a refusal says so.
+    /// Where a refusal names a limit: how many to ask for instead, always fewer than before.
     ///
     /// # Errors
     /// The refusal, where it is about something else.
@@ -218,6 +218,8 @@ fn loaded(http: &Http, found: &Found, name: &str, begun: Instant) -> Loaded {
     Loaded {
         facts: facts(found, name),
         vocabulary: found.vocabulary(&http.host),
+        marks: Vec::new(),
+        suppressed: Vec::new(),
         device: format!("{} at {}", found.api.title(), http.host),
         gpu_layers: 0,
         context: found.context,

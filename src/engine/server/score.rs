@@ -77,13 +77,14 @@ async fn steps(
     }
     let told = match model.found.api {
         Api::Vllm => {
-            let mut top = model.candidates(top);
-            let answer = loop {
-                let body = vllm::score(model.id(), ids, model.loaded.context, top);
-                match model.http.post(Path::Base("/completions"), &body, cancel).await {
-                    Err(refused) => top = model.fewer_candidates(refused, top)?,
-                    Ok(answer) => break answer,
+            let body = |top| vllm::score(model.id(), ids, model.loaded.context, top);
+            let (path, top) = (Path::Base("/completions"), model.candidates(top));
+            let answer = match model.http.post(path, &body(top), cancel).await {
+                Err(refused) => {
+                    let fewer = model.fewer_candidates(refused, top)?;
+                    model.http.post(path, &body(fewer), cancel).await?
                 }
+                Ok(answer) => answer,
             };
             vllm::scored(&answer, ids)
         }

@@ -16,9 +16,6 @@ pub fn fates(
     vocabulary: usize,
     suppressed: &[TokenId],
 ) -> Option<Vec<Fate>> {
-    if step.candidates.iter().any(|candidate| suppressed.contains(&candidate.id)) {
-        return None;
-    }
     let has_place = sampling.order.contains(&Stage::LogitBias);
     let stages = active(sampling, has_place && !sampling.logit_bias.is_empty());
     let looks_elsewhere = [Stage::LogitBias, Stage::Penalties, Stage::Dry].map(StageName::Chain);
@@ -27,8 +24,10 @@ pub fn fates(
     }
     // More tokens only widen the bounds.
     let vocabulary = if vocabulary == 0 { u32::MAX as usize } else { vocabulary };
-    let input = Input::kept(step, vocabulary, &[])?;
+    let biases: Vec<_> = suppressed.iter().map(|id| (*id, f32::NEG_INFINITY)).collect();
+    let input = Input { biases: &biases, ..Input::kept(step, vocabulary, &[])? };
     let count = step.candidates.len();
+    let lists_suppressed = step.candidates.iter().any(|candidate| suppressed.contains(&candidate.id));
     let computed = last(&input, sampling).ok().filter(|last| last.left as usize <= count);
     let computed: Option<Vec<Fate>> =
         computed.map(|last| last.fates.into_iter().take(count).map(|(_, fate)| fate).collect());
@@ -37,7 +36,9 @@ pub fn fates(
         0 => computed,
         survivors if computed.as_deref().is_some_and(|fates| left(fates) == survivors) => computed,
         survivors
-            if survivors <= count && stages.iter().all(|stage| keeps_the_likeliest(*stage, sampling)) =>
+            if survivors <= count
+                && !lists_suppressed
+                && stages.iter().all(|stage| keeps_the_likeliest(*stage, sampling)) =>
         {
             Some(by_count(step, sampling, survivors, &computed.unwrap_or_default()))
         }

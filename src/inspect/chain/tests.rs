@@ -171,8 +171,14 @@ fn what_the_makers_suppress_is_gone_under_any_order_and_biases_of_one_token_add_
         .zip(0..)
         .map(|(share, id)| Candidate { id: TokenId(id), logprob: (share / 100.0_f32).ln() });
     let kept = Step { candidates: candidates.collect(), ..kept };
-    assert_eq!(fates(&kept, &without, 5, &vocabulary.suppressed), None);
-    assert!(fates(&kept, &without, 5, &[]).is_some());
+    let [suppressed, none] = [vocabulary.suppressed.as_slice(), &[]].map(|suppressed| {
+        let fates = fates(&kept, &without, 5, suppressed).unwrap();
+        fates.iter().map(|fate| matches!(fate, Fate::Kept(_))).collect::<Vec<_>>()
+    });
+    assert_eq!(suppressed, [false, true, false, true, false]);
+    assert_eq!(none, [true, true, false, false, false]);
+    let zero = vec![bias(1, 2.0), bias(1, -2.0)];
+    assert_eq!(biases(&Sampling { logit_bias: zero, ..neutral() }, &vocabulary), found);
 }
 
 #[test]

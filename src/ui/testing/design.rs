@@ -154,6 +154,8 @@ fn loaded() -> Loaded {
     Loaded {
         facts: facts(),
         vocabulary: "v".into(),
+        marks: Vec::new(),
+        suppressed: Vec::new(),
         device: "CPU ×2".into(),
         gpu_layers: 0,
         context: 8192,
