@@ -37,7 +37,7 @@ run: build ## set up, build, start the chat (it fetches its default model)
 NATIVE := $(if $(findstring dynamic-backends,$(FEATURES)),RUSTFLAGS=,)
 
 build: $(ENV) ## the release binary, target/release/glassbox
-	@$(call say,Compiling llama.cpp and then glassbox (once; later builds take a minute or two),target/release/glassbox,22,1)
+	@$(call say,Compiling llama.cpp and then glassbox (once; later builds take a minute or two),target/release/glassbox,16,1)
 	@$(WITH) $(NATIVE) cargo build --release --locked --bin glassbox $(if $(FEATURES),--features $(FEATURES)) $(CARGO_FLAGS)
 
 test: announced fmt clippy deny models docs minimal ## everything that CI runs, the real models included
@@ -45,7 +45,7 @@ test: announced fmt clippy deny models docs minimal ## everything that CI runs, 
 	@$(WITH) $(TEST_ENV) cargo test --release --locked --features testing --no-fail-fast $(CARGO_FLAGS)
 
 announced:
-	@$(call say,Everything that CI runs (half of it where all is compiled),,45,17)
+	@$(call say,Everything that CI runs (half of it where all is compiled),,28,17)
 
 # ggml's CPU backend for two other sets of instructions than this machine's whole one, the lesser first.
 VARIANTS ?= $(if $(shell grep -s -m1 avx512f /proc/cpuinfo),haswell skylakex,sandybridge haswell)
