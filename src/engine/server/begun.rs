@@ -9,7 +9,7 @@ use super::http::{Stream, kind_of_error, message_of};
 use super::model::Model;
 use super::prompt::{Prepared, Reader};
 use super::settings::Ask;
-use super::told::{self, Part};
+use super::told::Part;
 use crate::engine::protocol::Failure;
 
 /// An answer that has begun.
@@ -17,7 +17,7 @@ pub struct Begun<'a> {
     stream: Stream<'a>,
     reader: Reader,
     /// What was read of it to find out whether it is one.
-    first: Option<Vec<u8>>,
+    first: Option<Vec<Part>>,
     /// How many candidates each token has.
     pub top: u32,
 }
@@ -52,12 +52,12 @@ impl<'a> Begun<'a> {
         cancel: &CancellationToken,
     ) -> Result<Self, Failure> {
         let (path, body, reader) = prepared.request(model, &Ask { top, ..ask.clone() });
-        let mut stream = model.http.stream(path, &body, cancel).await?;
-        let first = stream.next(cancel).await?;
-        let tree: Option<Value> = first.as_ref().and_then(|data| serde_json::from_slice(data).ok());
-        match tree.as_ref().and_then(told::trouble) {
-            Some(Part::Trouble(answer)) => Err(trouble(model, &answer)),
-            _ => Ok(Self { stream, reader, first, top }),
+        let stream = model.http.stream(path, &body, cancel).await?;
+        let mut begun = Self { stream, reader, first: None, top };
+        begun.first = begun.read(cancel).await?;
+        match begun.first.as_deref() {
+            Some([Part::Trouble(answer)]) => Err(trouble(model, answer)),
+            _ => Ok(begun),
         }
     }
 
@@ -66,11 +66,14 @@ impl<'a> Begun<'a> {
     /// # Errors
     /// A sentence: it broke off, is silent, or sends what cannot be read.
     pub async fn next(&mut self, cancel: &CancellationToken) -> Result<Option<Vec<Part>>, Failure> {
-        let data = match self.first.take() {
-            Some(first) => Some(first),
-            None => self.stream.next(cancel).await?,
-        };
-        let Some(data) = data else { return Ok(None) };
+        match self.first.take() {
+            Some(first) => Ok(Some(first)),
+            None => self.read(cancel).await,
+        }
+    }
+
+    async fn read(&mut self, cancel: &CancellationToken) -> Result<Option<Vec<Part>>, Failure> {
+        let Some(data) = self.stream.next(cancel).await? else { return Ok(None) };
         self.reader.parts(&data).map(Some).map_err(|error| self.stream.unread(&data, &error))
     }
 

@@ -66,7 +66,6 @@ pub fn tokens(answer: &Value) -> Option<Vec<(TokenId, Vec<u8>)>> {
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 struct Event {
-    error: Option<Value>,
     prompt_progress: Option<Progress>,
     stop: Option<bool>,
     content: Option<String>,
@@ -126,9 +125,6 @@ impl Reader {
     /// It is no event of this server's.
     pub fn parts(&mut self, data: &[u8]) -> serde_json::Result<Vec<Part>> {
         let mut event: Event = serde_json::from_slice(data)?;
-        if let Some(error) = event.error {
-            return Ok(vec![Part::Trouble(json!({"error": error}))]);
-        }
         if let Some(Progress { processed, total, cache }) = event.prompt_progress {
             let [done, total, cached] = [processed, total, cache].map(count);
             return Ok(vec![Part::Read { done, total, cached }]);
@@ -141,6 +137,8 @@ impl Reader {
         {
             parts.extend(self.waiting.take());
             self.token(id, &mut event, &mut parts);
+        } else {
+            parts.extend(told::trouble(&serde_json::from_slice(data)?));
         }
         Ok(parts)
     }
@@ -239,6 +237,7 @@ mod tests {
     fn errors_are_told_in_the_servers_words_and_other_things_are_none_of_its_events() {
         let trouble = parts(&[r#"{"error":{"message":"no","code":500}}"#]);
         assert_eq!(trouble, [Part::Trouble(json!({"error": {"message": "no", "code": 500}}))]);
+        assert!(matches!(parts(&[r#"{"object":"error","message":"no"}"#])[..], [Part::Trouble(_)]));
         for other in ["\"a\"", "7", "{\"tokens\":\"a\"}", "{\"tokens\":[1"] {
             assert!(Reader::default().parts(other.as_bytes()).is_err(), "{other}");
         }

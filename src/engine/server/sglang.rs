@@ -82,8 +82,8 @@ pub struct Reader {
 impl Reader {
     /// The pieces of one event.
     pub fn parts(&mut self, data: &Value) -> Vec<Part> {
-        if data.get("error").is_some_and(|error| !error.is_null()) {
-            return vec![Part::Trouble(data.clone())];
+        if let Some(trouble) = told::trouble(data) {
+            return vec![trouble];
         }
         let (meta, text) = (&data["meta_info"], data["text"].as_str().unwrap_or_default());
         let mut told = told(meta, "output");

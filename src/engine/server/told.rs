@@ -65,7 +65,7 @@ pub enum Part {
     Trouble(serde_json::Value),
 }
 
-/// An event in `OpenAI`'s form that reports an error.
+/// An event that reports an error.
 pub fn trouble(data: &serde_json::Value) -> Option<Part> {
     let has_failed = data.get("error").is_some_and(|error| !error.is_null()) || data["object"] == "error";
     has_failed.then(|| Part::Trouble(data.clone()))
