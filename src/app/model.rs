@@ -194,7 +194,7 @@ impl App {
         };
         self.out.requests.engine_can(loaded.capabilities.clone());
         self.out.last_use = self.out.now.mono_ms;
-        let known = self.talk.knows_vocabulary_of(&loaded);
+        let known = self.talk.update_vocabulary(&loaded);
         let notes: Vec<&str> = loaded.notes_for(true).collect();
         if !notes.is_empty() {
             self.out.warn(notes.join("; "));
@@ -316,8 +316,8 @@ impl Talk {
         }
     }
 
-    /// Whether the model's vocabulary is known, which is told then what of it is this model's alone.
-    fn knows_vocabulary_of(&mut self, loaded: &Loaded) -> bool {
+    /// Brings what the vocabulary has of this model alone up to date; whether it is known.
+    fn update_vocabulary(&mut self, loaded: &Loaded) -> bool {
         let Some(known) = self.vocabularies.get_mut(&loaded.vocabulary) else { return false };
         if (&known.marks, &known.suppressed) != (&loaded.marks, &loaded.suppressed) {
             let known = Arc::make_mut(known);
