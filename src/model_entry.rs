@@ -229,6 +229,8 @@ pub enum Speculative {
     Off,
     /// What followed the same tokens before, in the prompt or the reply.
     Prompt,
+    /// Likewise, and what the file's own layer for multi-token prediction is sure of.
+    Mtp,
 }
 
 /// When flash attention is used.
@@ -420,8 +422,11 @@ pub struct ModelFacts {
     /// The factor by which its file stretches positions; 0 where it does not say.
     #[serde(default)]
     pub rope_factor: f32,
-    /// Number of blocks.
+    /// Number of blocks that each pass goes through.
     pub layers: u32,
+    /// Layers for multi-token prediction that the file holds behind these.
+    #[serde(default)]
+    pub mtp_layers: u32,
     /// Query heads per block.
     pub heads: u32,
     /// Key/value heads per block.
@@ -443,6 +448,9 @@ pub struct ModelFacts {
     pub kv_bytes_per_token: u64,
     /// The file's parts, in order; one unless split.
     pub files: Vec<PathBuf>,
+    /// Whether its weights lie where llama.cpp cannot use them in place, so that it is read and never mapped.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub unaligned: bool,
     /// Why its tokens may be wrong, in sentences: what the file leaves out or says that cannot be.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub doubts: Vec<String>,

@@ -12,11 +12,11 @@ use crate::config::Config;
 use crate::elsewhere::Elsewhere;
 use crate::engine::Engine as _;
 use crate::engine::protocol::{
-    Capabilities, Containment, Envelope, Event, Exit, Failure, FailureKind, Immediate, Job, Loaded, Prompt,
+    Capabilities, Containment, Envelope, Event, Failure, FailureKind, Immediate, Job, Loaded, Prompt,
     Rendered, Request, RequestId, Runner,
 };
 use crate::engine::transport::child::ChildEngine;
-use crate::model_entry::{LoadParams, ModelEntry};
+use crate::model_entry::{LoadParams, ModelEntry, Source};
 use crate::runtime::engine_command;
 use crate::token::{Entry, TokenId, Vocabulary};
 
@@ -31,6 +31,8 @@ pub struct Session {
     words: Vec<(TokenId, Entry)>,
     /// What it can do and what it is, once a model is loaded.
     can: Option<(Capabilities, Runner)>,
+    /// The model whose file is being loaded, as the user named it.
+    loading: Option<String>,
 }
 
 impl Session {
@@ -65,7 +67,7 @@ impl Session {
                 |program| format!("the engine of {} could not be started: {program}", entry.name),
             )
         })?;
-        Ok(Self { engine, events, last: 0, hash: None, words: Vec::new(), can: None })
+        Ok(Self { engine, events, last: 0, hash: None, words: Vec::new(), can: None, loading: None })
     }
 
     /// What the engine is held to, which is the first that it says.
@@ -75,10 +77,7 @@ impl Session {
     pub async fn greeting(&mut self) -> anyhow::Result<Containment> {
         match self.events.recv().await.map(|envelope| envelope.event) {
             Some(Event::Ready { containment, .. }) => Ok(containment),
-            Some(Event::Exited(exit)) => match exit.told {
-                Some(told) => bail!("{told}"),
-                None => bail!("the engine ended: {}", exit.how),
-            },
+            Some(Event::Exited(exit)) => bail!("{}", exit.sentence(None)),
             _ => bail!("the engine has ended"),
         }
     }
@@ -90,13 +89,17 @@ impl Session {
     pub async fn load(&mut self, entry: &ModelEntry, params: &LoadParams) -> anyhow::Result<Loaded> {
         let request = Request::Job(Job::Load { entry: Box::new(entry.clone()), params: params.clone() });
         let place = Elsewhere::of(entry);
-        let answer = self.call(request, |_| {}).await.map_err(|error| {
-            match (&place, error.downcast_ref::<Failure>()) {
-                (Some(place), Some(Failure { message, kind })) => {
-                    anyhow!(place.not_loaded(entry, *kind == FailureKind::NotFetched, message))
-                }
-                _ => error,
+        self.loading = Some(match &entry.source {
+            Source::Path(path) => path.display().to_string(),
+            _ => entry.name.clone(),
+        });
+        let answer = self.call(request, |_| {}).await;
+        self.loading = None;
+        let answer = answer.map_err(|error| match (&place, error.downcast_ref::<Failure>()) {
+            (Some(place), Some(Failure { message, kind })) => {
+                anyhow!(place.not_loaded(entry, *kind == FailureKind::NotFetched, message))
             }
+            _ => error,
         })?;
         match answer {
             Event::Loaded(loaded) => {
@@ -226,11 +229,7 @@ impl Session {
         loop {
             let Some(envelope) = self.events.recv().await else { bail!("the engine has ended") };
             match envelope.event {
-                Event::Exited(Exit { told: Some(told), .. }) => bail!("{told}"),
-                Event::Exited(exit) => {
-                    let tail = exit.log_tail.join("\n");
-                    bail!("the engine ended: {}\n{tail}", exit.how)
-                }
+                Event::Exited(exit) => bail!("{}.", exit.sentence(self.loading.as_deref())),
                 Event::Failed(failure) if ids.contains(&envelope.id) => return Err(failure.into()),
                 Event::ModelHash(hash) => self.hash = Some(hash),
                 Event::Words { entries, .. } => self.words.extend(entries),

@@ -146,7 +146,7 @@ named! {
     Api {
         "auto" => Auto, "openai" => OpenAi, "llama" => Llama, "vllm" => Vllm, "sglang" => SgLang, "ollama" => Ollama
     }
-    Speculative { "off" => Off, "prompt" => Prompt }
+    Speculative { "off" => Off, "prompt" => Prompt, "mtp" => Mtp }
     RopeMethod { "model" => Model, "none" => None, "linear" => Linear, "yarn" => Yarn }
 }
 

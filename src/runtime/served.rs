@@ -51,7 +51,7 @@ async fn answer(mut events: mpsc::UnboundedReceiver<Envelope>) -> Result<Vec<Str
             match event {
                 Event::Served(models) if id == ASKED => return Ok(models),
                 Event::Failed(failure) if id == ASKED => return Err(failure.message),
-                Event::Exited(exit) => return Err(exit.told.unwrap_or(exit.how)),
+                Event::Exited(exit) => return Err(exit.sentence(None)),
                 _ => {}
             }
         }

@@ -21,7 +21,7 @@ pub fn load(family: Family) -> (Fixture, Reference) {
     let tensors = gguf::tensors(&family);
     let metadata = gguf::metadata(&family);
     let mut fixture = Fixture::new(family.architecture, metadata, &tensors, &crate::exact());
-    let (adapter, merged) = of(&tensors);
+    let (adapter, merged) = of(&tensors, &family);
     let path = fixture.with.path().join("adapter.gguf");
     gguf::write_adapter(&path, family.architecture, Meta::Float(ALPHA), &adapter);
     let adapter = Adapter { kind: AdapterKind::Lora, path, scale: SCALE };
@@ -30,12 +30,17 @@ pub fn load(family: Family) -> (Fixture, Reference) {
 }
 
 /// An adapter for weights, and the weights with it.
-fn of(tensors: &Tensors) -> (Tensors, Tensors) {
+fn of(tensors: &Tensors, family: &Family) -> (Tensors, Tensors) {
+    // Blocks that only foresee are not there for a usual pass.
+    let runs = |name: &str| {
+        let block = name.strip_prefix("blk.").and_then(|rest| rest.split('.').next()?.parse().ok());
+        block.is_none_or(|block: usize| block < family.layers)
+    };
     let mut maker = Maker::new("adapter");
     let mut merged = Tensors::new();
     for (name, tensor) in tensors {
         let mut values = tensor.values.clone();
-        if is_matrix(name, tensor) {
+        if is_matrix(name, tensor) && runs(name) {
             let (length, rows) = (tensor.shape[0], tensor.shape[1]);
             let parts: Vec<usize> = tensor.shape[2..].to_vec();
             let shape = |first: usize, second: usize| [&[first, second][..], &parts].concat();

@@ -62,6 +62,8 @@ pub struct Family {
     pub layer_norm: bool,
     pub bias: bool,
     pub query_bias: bool,
+    /// Whether what each head gives is gated, elementwise, by what its query is read with.
+    pub gated_attention: bool,
     pub fused_attention: bool,
     pub fused_gate: bool,
     pub gated: bool,
@@ -82,6 +84,8 @@ pub struct Family {
     pub window_base: Option<f64>,
     pub experts: Option<Experts>,
     pub tied: bool,
+    /// Blocks behind the last that only guess tokens further on (multi-token prediction).
+    pub foreseeing: u8,
 }
 
 /// Entries of every vocabulary here.
@@ -106,6 +110,7 @@ pub const LLAMA: Family = Family {
     layer_norm: false,
     bias: false,
     query_bias: false,
+    gated_attention: false,
     fused_attention: false,
     fused_gate: false,
     gated: true,
@@ -123,6 +128,7 @@ pub const LLAMA: Family = Family {
     window_base: None,
     experts: None,
     tied: true,
+    foreseeing: 0,
 };
 
 const NEOX: Position = Position::RopeNeox(10_000.0);
@@ -158,6 +164,15 @@ pub fn families() -> Vec<Family> {
             position: Position::RopeNeox(1e6),
             head: 16,
             query_norm: QueryNorm::Heads,
+            ..LLAMA
+        },
+        Family {
+            name: "hy_v3",
+            architecture: "hy_v3",
+            position: Position::RopeNeox(1e6),
+            head: 16,
+            query_norm: QueryNorm::Heads,
+            foreseeing: 1,
             ..LLAMA
         },
         Family {
@@ -250,6 +265,16 @@ pub fn families() -> Vec<Family> {
 }
 
 impl Family {
+    /// Blocks in the file.
+    pub fn blocks(&self) -> usize {
+        self.layers + usize::from(self.foreseeing)
+    }
+
+    /// The name of the norm before the feed-forward.
+    pub fn ffn_norm(&self) -> &'static str {
+        if self.gated_attention { "post_attention_norm" } else { "ffn_norm" }
+    }
+
     /// How many query heads read one key-value head.
     pub fn group(&self) -> usize {
         self.heads / self.kv_heads

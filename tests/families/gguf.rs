@@ -76,8 +76,15 @@ pub fn tensors(family: &Family) -> Tensors {
     if !family.tied {
         maker.matrix("output", &[width, VOCABULARY], 2.0);
     }
-    for layer in 0..family.layers {
+    for layer in 0..family.blocks() {
         block(&mut maker, family, layer);
+    }
+    for layer in family.layers..family.blocks() {
+        let name = |part: &str| format!("blk.{layer}.nextn.{part}");
+        maker.matrix(&name("eh_proj"), &[2 * width, width], 1.0);
+        for part in ["enorm", "hnorm", "shared_head_norm"] {
+            maker.norm(&name(part), width, false);
+        }
     }
     maker.tensors
 }
@@ -89,14 +96,15 @@ fn block(maker: &mut Maker, family: &Family, layer: usize) {
     if family.pre_norm {
         maker.norm(&name("attn_norm"), width, family.layer_norm);
         if family.order != Order::Shared {
-            maker.norm(&name("ffn_norm"), width, family.layer_norm);
+            maker.norm(&name(family.ffn_norm()), width, family.layer_norm);
         }
     }
     if family.fused_attention {
         maker.matrix(&name("attn_qkv"), &[width, queries + 2 * keys], 1.6);
         maker.bias(&name("attn_qkv"), queries + 2 * keys, family.query_bias);
     } else {
-        for (part, count) in [("attn_q", queries), ("attn_k", keys), ("attn_v", keys)] {
+        let with_gates = if family.gated_attention { 2 * queries } else { queries };
+        for (part, count) in [("attn_q", with_gates), ("attn_k", keys), ("attn_v", keys)] {
             maker.matrix(&name(part), &[width, count], 1.6);
             maker.bias(&name(part), count, family.query_bias);
         }
@@ -160,7 +168,10 @@ pub fn metadata(family: &Family) -> Vec<(String, Meta)> {
     let mut put = |name: &str, value: Meta| list.push((format!("{}.{name}", family.architecture), value));
     put("context_length", Meta::Count(CONTEXT));
     put("embedding_length", Meta::Count(family.width));
-    put("block_count", Meta::Count(family.layers));
+    put("block_count", Meta::Count(family.blocks()));
+    if family.foreseeing > 0 {
+        put("nextn_predict_layers", Meta::Count(family.foreseeing.into()));
+    }
     put("feed_forward_length", Meta::Count(family.neurons));
     put("attention.head_count", Meta::Count(family.heads));
     put("attention.head_count_kv", Meta::Count(family.kv_heads));
@@ -171,6 +182,23 @@ pub fn metadata(family: &Family) -> Vec<(String, Meta)> {
     if let Position::RopeNormal(base) | Position::RopeNeox(base) = family.position {
         put("rope.freq_base", Meta::Float(base));
         put("rope.dimension_count", Meta::Count(family.head));
+    }
+    if family.architecture == "hy_v3" {
+        put("expert_feed_forward_length", Meta::Count(family.neurons));
+    }
+    if family.architecture == "qwen35" {
+        // Every block attends; what its recurrent blocks would be shaped like has to be said all the same.
+        put("full_attention_interval", Meta::Count(1));
+        put("rope.dimension_sections", Meta::Counts(vec![3, 3, 2, 0]));
+        for (name, count) in [
+            ("conv_kernel", 4),
+            ("inner_size", 32),
+            ("state_size", 16),
+            ("time_step_rank", 2),
+            ("group_count", 2),
+        ] {
+            put(&format!("ssm.{name}"), Meta::Count(count));
+        }
     }
     if family.architecture == "gptneox" {
         put("use_parallel_residual", Meta::Bool(family.order == Order::Beside));

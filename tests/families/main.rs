@@ -18,6 +18,7 @@ mod gguf;
 #[path = "../real/kit.rs"]
 mod kit;
 mod lacking;
+mod mtp;
 mod prompts;
 mod recurrent;
 mod reference;

@@ -57,6 +57,15 @@ pub struct Block {
     pub experts: Vec<(usize, f64)>,
 }
 
+/// What attention reads of a position, a vector a head.
+struct Read {
+    queries: Vec<Vector>,
+    keys: Vec<Vector>,
+    values: Vec<Vector>,
+    /// None where heads are not gated.
+    gates: Vec<Vector>,
+}
+
 /// A family with its weights.
 pub struct Reference {
     pub family: Family,
@@ -186,7 +195,7 @@ impl Reference {
             |part: &str, x: &Vector| if self.family.pre_norm { self.norm(&name(part), x) } else { x.clone() };
         let inputs: Vec<Vector> = streams.iter().map(|stream| pre("attn_norm", stream)).collect();
         let read = inputs.iter().enumerate().map(|(position, x)| self.read(layer, position, x));
-        let read: Vec<[Vec<Vector>; 3]> = read.collect();
+        let read: Vec<Read> = read.collect();
         let mut last = Block::default();
         let mut after = Vec::new();
         for (position, stream) in streams.iter().enumerate() {
@@ -194,8 +203,8 @@ impl Reference {
             block.attention_added = self.added("post_attention_norm", layer, &block.attention_out);
             let between = sum(stream, &block.attention_added);
             let input = match self.family.order {
-                Order::After => pre("ffn_norm", &between),
-                Order::Beside => pre("ffn_norm", stream),
+                Order::After => pre(self.family.ffn_norm(), &between),
+                Order::Beside => pre(self.family.ffn_norm(), stream),
                 Order::Shared => inputs[position].clone(),
             };
             let quiet = |neuron| off(position, Off::Neuron(layer, neuron));
@@ -218,7 +227,7 @@ impl Reference {
     }
 
     /// Queries, keys and values of a position, a vector a head.
-    fn read(&self, layer: usize, position: usize, x: &[f64]) -> [Vec<Vector>; 3] {
+    fn read(&self, layer: usize, position: usize, x: &[f64]) -> Read {
         let family = &self.family;
         let name = |part: &str| format!("blk.{layer}.{part}");
         let (queries, keys) = (family.heads * family.head, family.kv_heads * family.head);
@@ -228,6 +237,14 @@ impl Reference {
         } else {
             ["attn_q", "attn_k", "attn_v"].map(|part| self.linear(&name(part), x))
         };
+        let mut gates = Vec::new();
+        if family.gated_attention {
+            let both = q.chunks(2 * family.head).map(|both| both.split_at(family.head));
+            let (queries, given): (Vec<_>, Vec<_>) = both.unzip();
+            gates =
+                given.iter().map(|gate| gate.iter().map(|x| 1.0 / (1.0 + (-x).exp())).collect()).collect();
+            q = queries.concat();
+        }
         if family.query_norm == QueryNorm::Whole {
             (q, k) = (self.norm(&name("attn_q_norm"), &q), self.norm(&name("attn_k_norm"), &k));
         }
@@ -238,18 +255,19 @@ impl Reference {
         };
         let heads = |x: &[f64]| x.chunks(family.head).map(<[f64]>::to_vec).collect::<Vec<_>>();
         let kept = |x: Vector| if self.flash { halved(&x) } else { x };
-        [
-            heads(&q).iter().map(|q| turn("attn_q_norm", q)).collect(),
-            heads(&k).iter().map(|k| kept(turn("attn_k_norm", k))).collect(),
-            heads(&v).into_iter().map(kept).collect(),
-        ]
+        Read {
+            queries: heads(&q).iter().map(|q| turn("attn_q_norm", q)).collect(),
+            keys: heads(&k).iter().map(|k| kept(turn("attn_k_norm", k))).collect(),
+            values: heads(&v).into_iter().map(kept).collect(),
+            gates,
+        }
     }
 
     fn attend(
         &self,
         layer: usize,
         position: usize,
-        read: &[[Vec<Vector>; 3]],
+        read: &[Read],
         off: &dyn Fn(usize, Off) -> bool,
     ) -> Block {
         let family = &self.family;
@@ -259,9 +277,9 @@ impl Reference {
         for head in 0..family.heads {
             let of = head / family.group();
             let first = family.window(layer).map_or(0, |window| (position + 1).saturating_sub(window));
-            let query = &read[position][0][head];
+            let query = &read[position].queries[head];
             let score = |query: &[f64], at: usize| {
-                let score = family.scale() * dot(query, &read[at][1][of]);
+                let score = family.scale() * dot(query, &read[at].keys[of]);
                 family.score_cap.map_or(score, |cap| cap * (score / cap).tanh())
             };
             let scores = (0..=position).map(|at| if at < first { 0.0 } else { score(query, at) }).collect();
@@ -270,7 +288,7 @@ impl Reference {
                 if at < first { f64::NEG_INFINITY } else { score(query, at) - slope * (position - at) as f64 }
             };
             let weights = softmax((0..=position).map(|at| seen(query, at)));
-            let values: Vec<&Vector> = read.iter().map(|read| &read[2][of]).collect();
+            let values: Vec<&Vector> = read.iter().map(|read| &read.values[of]).collect();
             // The last token is read alone, those before it together.
             let together = if position + 1 < read.len() { read.len() - 1 } else { 1 };
             let mut mixed = if self.flash && together < TILE {
@@ -282,6 +300,12 @@ impl Reference {
                     mixed.iter_mut().zip(*values).for_each(|(sum, value)| *sum += weight * value);
                 }
                 mixed
+            };
+            let gated = |x: &[f64]| -> Vector {
+                match read[position].gates.get(head) {
+                    Some(gate) => x.iter().zip(gate).map(|(x, gate)| x * gate).collect(),
+                    None => x.to_vec(),
+                }
             };
             let through = |x: &[f64]| -> Vector {
                 projection
@@ -296,9 +320,10 @@ impl Reference {
                 let norms = weights
                     .iter()
                     .enumerate()
-                    .map(|(at, weight)| length(&scaled(&through(&read[at][2][of]), *weight)));
+                    .map(|(at, weight)| length(&scaled(&through(&gated(&read[at].values[of])), *weight)));
                 block.value_norms.push(norms.collect());
             }
+            mixed = gated(&mixed);
             out = sum(&out, &through(&projection.operand(&mixed)));
             block.heads.push(through(&mixed));
             block.scores.push(scores);

@@ -16,8 +16,8 @@ const ANSWER: &str = "root ::= \"yes\" | \"no\"";
 const OPEN: usize = THINK[0].0;
 
 /// A reply: what was written, and how it ended.
-struct Reply {
-    written: Vec<Written>,
+pub struct Reply {
+    pub written: Vec<Written>,
     stop: StopReason,
 }
 
@@ -31,7 +31,7 @@ impl Reply {
         self.text().rsplit_once("</think>\n\n").unwrap().1.to_owned()
     }
 
-    fn ids(&self) -> Vec<usize> {
+    pub fn ids(&self) -> Vec<usize> {
         self.written.iter().map(|one| usize::try_from(one.step.id.unwrap().0).unwrap()).collect()
     }
 
@@ -46,7 +46,7 @@ impl Reply {
     }
 }
 
-fn reply(model: &mut Fixture, prompt: &[usize], taken: &[usize], sampling: Sampling) -> Reply {
+pub fn reply(model: &mut Fixture, prompt: &[usize], taken: &[usize], sampling: Sampling) -> Reply {
     let prompt = Prompt::Ids { ids: ids(prompt), taken: ids(taken), chat: false };
     let generate =
         Generate { prompt, sampling, top_logprobs: 4, begun: 0, interventions: Vec::new(), allow: None };

@@ -222,14 +222,11 @@ impl App {
     }
 
     fn engine_exited(&mut self, exit: Exit) {
-        let how = &exit.how;
-        let telling = |line: &&String| {
-            let line = line.trim_start();
-            !line.is_empty() && !["INFO ", "WARN ", "DEBUG "].iter().any(|level| line.starts_with(level))
+        let loading = match &self.model.status {
+            ModelStatus::Loading(_) => Some(self.model.name.clone()),
+            _ => None,
         };
-        let last = exit.log_tail.iter().rev().find(telling);
-        let said = last.map(|line| format!(" (its last line: {})", line.trim())).unwrap_or_default();
-        let why = exit.told.clone().unwrap_or_else(|| format!("the engine {how}{said}"));
+        let why = exit.sentence(loading.as_deref());
         if let Some(run) = self.talk.run.clone() {
             self.talk.finish_run(
                 with!(self),
@@ -250,7 +247,7 @@ impl App {
         }
         let message = match &exit.told {
             Some(told) => format!("{told}; F5 (or /reload) connects again"),
-            None => format!("the engine {how}; F5 (or /reload) loads it again{said}"),
+            None => format!("{why}; F5 (or /reload) loads it again"),
         };
         self.out.fail(message.clone());
         self.model.status = ModelStatus::Failed { message, log_tail: exit.log_tail };

@@ -129,7 +129,7 @@ pub fn note(key: &str) -> &'static str {
         | "engine.mlock"
         | "engine.larger_than_memory"
         | "engine.rope" => "at the next load",
-        "engine.speculative" => "prompt: what is quoted comes at once",
+        "engine.speculative" => "prompt: what is quoted comes at once; mtp: more, where the file can guess",
         "engine.unload_after_minutes" => "0 is never",
         "engine.snapshot_mib" => "on disk, of chats that were read; 0 keeps nothing",
         "engine.reproducible" => "the same seed, the same reply; at the next load",

@@ -79,6 +79,13 @@ impl Adapters {
             std::io::ErrorKind::NotFound => "there is no such file".to_owned(),
             _ => error.to_string(),
         })?;
+        if about.is_dir() {
+            return Err("it is a folder: name the file itself".to_owned());
+        }
+        // Reading a pipe would wait for whoever writes to it.
+        if !about.is_file() {
+            return Err("it is a pipe or a device, not a file".to_owned());
+        }
         if let Some(why) = kept_from(&path) {
             return Err(why.to_owned());
         }

@@ -87,7 +87,9 @@ mod llama {
     use crate::engine::model::load_log::LoadLog;
     use crate::engine::model::loaded::LoadedModel;
     use crate::engine::probe::{self, Held, Probe};
+    use crate::engine::protocol::GAVE_UP;
     use crate::engine::workers;
+    use crate::token::TokenId;
 
     /// Makes a failed assertion of native code write its reason to standard error before the process ends,
     /// and nothing else: no debugger is started for a backtrace. To be called before any other thread.
@@ -100,8 +102,8 @@ mod llama {
 
     unsafe extern "C" fn say_why(message: *const c_char) {
         // SAFETY: ggml passes a terminated string that it keeps until the call returns.
-        let message = unsafe { CStr::from_ptr(message) }.to_bytes();
-        for part in [b"native code gave up: ".as_slice(), message, b"\n"] {
+        let message = of_file(unsafe { CStr::from_ptr(message) }.to_bytes());
+        for part in [GAVE_UP.as_bytes(), message, b"\n"] {
             // SAFETY: the pointer and length are those of a slice; write is safe in any state of the process.
             unsafe { libc::write(libc::STDERR_FILENO, part.as_ptr().cast(), part.len()) };
         }
@@ -111,6 +113,13 @@ mod llama {
             // SAFETY: as above.
             unsafe { libc::write(libc::STDERR_FILENO, line.as_ptr().cast(), line.len()) };
         }
+    }
+
+    /// Last words without the folders of the machine that this was built on: `ggml.c:12: …`.
+    fn of_file(message: &[u8]) -> &[u8] {
+        let place = message.iter().position(|byte| *byte == b':').unwrap_or_default();
+        let folders = message[..place].iter().rposition(|byte| *byte == b'/').map_or(0, |slash| slash + 1);
+        &message[folders..]
     }
 
     /// A function of ggml's RPC backend, where this build has that.
@@ -311,6 +320,26 @@ mod llama {
         /// `llama_context::get_sched() const`, which has no C name: what runs a context's graphs.
         #[link_name = "_ZNK13llama_context9get_schedEv"]
         fn scheduler(context: *const sys::llama_context) -> sys::ggml_backend_sched_t;
+
+        /// `llama_set_embeddings_nextn(llama_context *, bool, bool)`, which has no C name either: has each batch give the
+        /// states that heads for multi-token prediction read, of all tokens or of those with logits alone (`masked`).
+        #[link_name = "_Z26llama_set_embeddings_nextnP13llama_contextbb"]
+        fn give_states(context: *mut sys::llama_context, wanted: bool, masked: bool);
+
+        /// `llama_get_embeddings_nextn_ith(llama_context *, int32_t)`: such a state of the last batch.
+        #[link_name = "_Z30llama_get_embeddings_nextn_ithP13llama_contexti"]
+        fn state_of(context: *mut sys::llama_context, row: i32) -> *const f32;
+    }
+
+    /// A token with the state that the token before it left, as heads for multi-token prediction read them.
+    #[derive(Clone, Copy, Debug)]
+    pub struct Paired<'a> {
+        /// The token.
+        pub id: TokenId,
+        /// Where in the sequence, from 0.
+        pub position: i32,
+        /// [`OwnedContext::state_width`] numbers.
+        pub state: &'a [f32],
     }
 
     /// A context together with everything it points to.
@@ -414,6 +443,73 @@ mod llama {
             Held {
                 all: told(0, tokens).unwrap_or_default(),
                 window: if window > 0 { told(WINDOWS, tokens.min(window)) } else { None },
+            }
+        }
+
+        /// How many tokens can be taken back of a past that is one state.
+        #[must_use]
+        pub fn taken_back(&self) -> u32 {
+            // SAFETY: the context is alive.
+            self.raw.map_or(0, |raw| unsafe { sys::llama_n_rs_seq(raw.as_ptr()) })
+        }
+
+        /// Numbers of a state that heads for multi-token prediction read.
+        #[must_use]
+        pub fn state_width(&self) -> usize {
+            let Some(raw) = self.raw else { return 0 };
+            // SAFETY: the context is alive, and so is its model.
+            let width = unsafe { sys::llama_model_n_embd_out(sys::llama_get_model(raw.as_ptr())) };
+            usize::try_from(width).unwrap_or_default()
+        }
+
+        /// Has each batch give such states from here on, of all its tokens or of those with logits alone; whether it can.
+        pub fn give_states(&mut self, masked: bool) -> bool {
+            let Some(raw) = self.raw else { return false };
+            // SAFETY: the context is alive and borrowed alone; the call stores two flags.
+            unsafe { give_states(raw.as_ptr(), true, masked) };
+            true
+        }
+
+        /// The state of a token of the last batch, where these are given.
+        #[must_use]
+        pub fn state_of(&self, row: usize) -> Option<&[f32]> {
+            let (raw, row, width) = (self.raw?, i32::try_from(row).ok()?, self.state_width());
+            // SAFETY: the context is alive. llama.cpp gives null for a row that is not there, else as many numbers as
+            // the model's states are wide, which stay until the next batch; that needs this context alone.
+            unsafe {
+                let state = state_of(raw.as_ptr(), row);
+                (!state.is_null()).then(|| std::slice::from_raw_parts(state, width))
+            }
+        }
+
+        /// Decodes tokens of sequence 0 with states, logits for the last alone where `logits` says so; whether
+        /// llama.cpp could.
+        pub fn decode_paired(&mut self, items: &[Paired<'_>], logits: bool) -> bool {
+            let (Some(raw), width) = (self.raw, self.state_width()) else { return false };
+            // SAFETY: the context is alive and borrowed alone. The batch is freed below and copies what it is given: a
+            // token, its position, and a state as long as is said, which is that of the model's.
+            unsafe {
+                let Some(batch) = NonNull::new(sys::llama_batch_ext_init(raw.as_ptr())) else { return false };
+                let mut whole = true;
+                for (index, item) in items.iter().enumerate() {
+                    let row = sys::llama_batch_ext_add_token(batch.as_ptr(), 0, item.id.0);
+                    let state =
+                        sys::llama_embd { data: item.state.as_ptr(), n_rows: 1, n_embd: item.state.len() };
+                    whole = whole
+                        && row >= 0
+                        && item.state.len() == width
+                        && sys::llama_batch_ext_set_pos(batch.as_ptr(), row, &raw const item.position)
+                        && sys::llama_batch_ext_set_embd_token(batch.as_ptr(), row, state)
+                        && sys::llama_batch_ext_set_output_logits(
+                            batch.as_ptr(),
+                            row,
+                            logits && index + 1 == items.len(),
+                        );
+                }
+                let decoded = whole
+                    && sys::llama_process(raw.as_ptr(), sys::LLAMA_PROCESS_TYPE_DECODE, batch.as_ptr()) == 0;
+                sys::llama_batch_ext_free(batch.as_ptr());
+                decoded
             }
         }
 

@@ -22,6 +22,11 @@ pub const SCRATCH_CELLS: u32 = 512;
 /// Rows of logits that one batch may ask for; a whole batch's would reserve half a gigabyte on large
 /// vocabularies.
 pub const OUTPUT_ROWS: u32 = 64;
+/// Most tokens that a file's own layer for multi-token prediction guesses: each further one rests on its own guess, and
+/// such a layer is trained for the first.
+pub const MTP_MOST: u32 = 3;
+/// Tokens that it reads at once.
+pub const MTP_BATCH: u32 = 64;
 /// A context below this is of no use.
 const SMALLEST_CONTEXT: u32 = 512;
 /// What llama.cpp takes beside its buffers.
@@ -79,7 +84,7 @@ fn larger_than_memory(
     let sizes = Sizes { name: &facts.name, needed: cost.total(SMALLEST_CONTEXT.min(wanted)), room };
     match cost.without_weights().longest(room, wanted) {
         None => Err(sizes.refused("")),
-        Some(_) if !params.mmap || params.mlock => Err(sizes.refused(BY_MAPPING)),
+        Some(_) if !params.mmap || params.mlock || facts.unaligned => Err(sizes.refused(BY_MAPPING)),
         Some(_) if !params.larger_than_memory => Err(sizes.refused(BY_INSISTING)),
         Some(context) => Ok((context, Some(sizes.slow()))),
     }

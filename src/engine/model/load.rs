@@ -9,7 +9,7 @@ use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
-use llama_cpp_2::context::params::{KvCacheType, LlamaContextParams, RopeScalingType};
+use llama_cpp_2::context::params::{KvCacheType, LlamaContextParams, LlamaContextType, RopeScalingType};
 use llama_cpp_2::llama_backend::LlamaBackend;
 use llama_cpp_2::model::LlamaModel;
 use llama_cpp_2::model::params::LlamaModelParams;
@@ -30,7 +30,7 @@ use crate::engine::prompt::template::Template;
 use crate::engine::protocol::{Capabilities, Capability, Failure, FailureKind, Loaded};
 use crate::engine::threads::Threads;
 use crate::engine::workers;
-use crate::model_entry::{CacheType, FlashAttention, LoadParams, ModelFacts, RopeMethod};
+use crate::model_entry::{CacheType, FlashAttention, LoadParams, ModelFacts, RopeMethod, Speculative};
 use crate::token::{TokenId, TokenKind, Vocabulary};
 
 /// llama.cpp, started once in a process.
@@ -77,7 +77,25 @@ pub struct Opened {
     pub limit: u32,
     /// With how many threads it computes, and how these make room on a busy machine.
     pub threads: Threads,
+    /// What the file's own layer for multi-token prediction computes in, if that is used, and how many such layers there
+    /// are.
+    pub mtp: Option<(OwnedContext, u32)>,
 }
+
+/// Architectures whose layers for multi-token prediction llama.cpp computes beside a plain cache.
+const WITH_MTP: &[&str] = &[
+    "bailingmoe3",
+    "cohere2moe",
+    "deepseek2",
+    "glm4moe",
+    "hy_v3",
+    "mimo2",
+    "nemotron_h_moe",
+    "qwen35",
+    "qwen35moe",
+    "qwen3next",
+    "step35",
+];
 
 /// Loads a model; `progress` is given the part that is read, 0 to 1. Setting `stop` ends it, and later every
 /// decode.
@@ -173,6 +191,7 @@ impl Attempt<'_> {
         let threads = threads(self.params);
         let context = self.context(&model, policy, threads, Probe::default())?;
         let log = ffi::take_load_log();
+        let mtp = self.mtp_context(&model, policy, (threads, context.get().n_ctx()), &mut notes)?;
 
         let usable = context.get().n_ctx().saturating_sub(fit::SCRATCH_CELLS).min(self.fit.context);
         notes.splice(0..0, self.fit.notes.iter().cloned());
@@ -209,7 +228,7 @@ impl Attempt<'_> {
             0 => Threads::of(threads, loaded.flash_attention),
             _ => Threads::fixed(threads),
         };
-        Ok((Opened { context, limit: usable, threads }, loaded))
+        Ok((Opened { context, limit: usable, threads, mtp }, loaded))
     }
 
     fn model(&self, gpu_layers: u32, progress: impl Fn(f32) + 'static) -> Result<LlamaModel, Failure> {
@@ -221,8 +240,9 @@ impl Attempt<'_> {
         };
         let keep_going = stopped.clone();
         let mut params = LlamaModelParams::default()
+            .with_load_mtp(self.foresees())
             .with_n_gpu_layers(gpu_layers)
-            .with_use_mmap(self.params.mmap)
+            .with_use_mmap(self.params.mmap && !self.facts.unaligned)
             .with_use_mlock(self.params.mlock)
             .with_progress_callback(move |part| {
                 progress(part);
@@ -263,6 +283,7 @@ impl Attempt<'_> {
             .with_n_batch(batch)
             .with_n_ubatch(batch)
             .with_n_seq_max(if past_is_whole { 1 } else { fit::SEQUENCES + 1 })
+            .with_n_rs_seq(if past_is_whole && self.foresees() { fit::MTP_MOST } else { 0 })
             .with_n_threads(threads.cast_signed())
             .with_n_threads_batch(threads.cast_signed())
             .with_flash_attention_policy(policy)
@@ -281,6 +302,61 @@ impl Attempt<'_> {
                 self.no_memory(&self.as_named(&reason))
             },
         )
+    }
+
+    /// Whether the file's own layer for guessing tokens is used.
+    fn foresees(&self) -> bool {
+        self.params.speculative == Speculative::Mtp
+            && !self.params.reproducible
+            && self.facts.mtp_layers > 0
+            && WITH_MTP.contains(&self.facts.architecture.as_str())
+    }
+
+    /// A context of its own for that layer, with so many cells.
+    fn mtp_context(
+        &self,
+        model: &Arc<LoadedModel>,
+        policy: i32,
+        (threads, cells): (u32, u32),
+        notes: &mut Vec<String>,
+    ) -> Result<Option<(OwnedContext, u32)>, Failure> {
+        if !self.foresees() {
+            if self.params.speculative == Speculative::Mtp && !self.params.reproducible {
+                notes.push(match self.facts.mtp_layers {
+                    0 => "This file has no layer for multi-token prediction: replies are drafted from what stands in \
+                          their prompt alone."
+                        .to_owned(),
+                    _ => "llama.cpp cannot use this file's layer for multi-token prediction: replies are drafted from \
+                          what stands in their prompt alone."
+                        .to_owned(),
+                });
+            }
+            return Ok(None);
+        }
+        let params = LlamaContextParams::default()
+            .with_context_type(LlamaContextType::Mtp)
+            .with_n_ctx(NonZeroU32::new(cells))
+            .with_n_batch(fit::MTP_BATCH)
+            .with_n_ubatch(fit::MTP_BATCH)
+            .with_n_seq_max(1)
+            .with_n_threads(threads.cast_signed())
+            .with_n_threads_batch(threads.cast_signed())
+            .with_flash_attention_policy(policy)
+            .with_type_k(cache_type(self.params.cache_type_k))
+            .with_type_v(cache_type(self.params.cache_type_v))
+            .with_rope_scaling_type(rope_method(self.params.rope.method))
+            .with_rope_freq_base(self.params.rope.base.unwrap_or(0.0))
+            .with_rope_freq_scale(self.params.rope.scale.unwrap_or(0.0))
+            .with_swa_full(true)
+            .with_kv_unified(true);
+        let stop = Arc::clone(self.stop);
+        let probe = Arc::new(Probe::absent());
+        let own =
+            OwnedContext::new(self.backend, Arc::clone(model), params, probe, stop, 1).map_err(|error| {
+                let reason = ffi::take_load_log().reason().unwrap_or_else(|| error.to_string());
+                self.no_memory(&self.as_named(&reason))
+            })?;
+        Ok(Some((own, self.facts.mtp_layers)))
     }
 
     /// Off on the CPU, where it is no faster and less exact; llama.cpp's choice on a GPU.
@@ -359,7 +435,7 @@ pub fn load_bare(
     });
     let (policy, _) = attempt.flash_attention(fit.gpu_layers > 0);
     let context = attempt.context(&model, policy, threads(attempt.params), Probe::absent())?;
-    Ok(Opened { context, limit: fit.context, threads: Threads::fixed(threads(params)) })
+    Ok(Opened { context, limit: fit.context, threads: Threads::fixed(threads(params)), mtp: None })
 }
 
 /// What follows from the model alone.

@@ -37,6 +37,14 @@ pub(super) fn flash_layer(node: Node) -> Option<u32> {
     None
 }
 
+/// The rotation that a query came out of, before it was laid out or scaled for its products with keys.
+pub(super) fn rotated(query: Node) -> Option<Node> {
+    let apart = [sys::GGML_OP_MUL_MAT, sys::GGML_OP_GET_ROWS, sys::GGML_OP_CONCAT];
+    let before = |node: &Node| node.source(0).filter(|_| !apart.contains(&node.op()));
+    let mut way = std::iter::successors(Some(query), before).take(12);
+    way.find(|node| node.op() == sys::GGML_OP_ROPE)
+}
+
 /// Positions other than by rotation: a learned vector a position, or a slope a head.
 pub(super) fn position(node: Node, op: sys::ggml_op) -> Option<PositionKind> {
     let slopes = |parameter: usize| (node.float(parameter) > 0.0).then_some(PositionKind::Alibi);

@@ -104,6 +104,7 @@ impl State {
             Kind::Products(layer) => {
                 let wanted = plan.attn_scores.has(layer) || plan.queries.has(layer);
                 self.note_heads(layer, node.count(2));
+                self.note_rotation(layer, node.source(1));
                 wanted
             }
             Kind::Softmax(layer) => self.wants_weights(layer),
@@ -111,14 +112,11 @@ impl State {
             Kind::Flash(layer) => {
                 let wanted = self.wants_weights(layer) || plan.head_contribution;
                 self.note_heads(layer, node.source(0).map_or(0, |query| query.count(2)));
+                self.note_rotation(layer, node.source(0));
                 wanted
             }
             Kind::Rotated(layer) => {
-                if plan.queries.has(layer) {
-                    let (rope, kind) = node.rope();
-                    self.captured.position_kind = kind;
-                    self.layer(layer).rope = rope;
-                }
+                self.note_rope(layer, node);
                 false
             }
         }
@@ -207,6 +205,24 @@ impl State {
             self.heads.resize(index + 1, 0);
         }
         self.heads[index] = heads;
+    }
+
+    /// How the query of a block was turned, where the graph did not name the rotation.
+    fn note_rotation(&mut self, layer: u32, query: Option<Node>) {
+        if self.plan.queries.has(layer)
+            && self.layer(layer).rope.is_none()
+            && let Some(rotated) = query.and_then(families::rotated)
+        {
+            self.note_rope(layer, rotated);
+        }
+    }
+
+    fn note_rope(&mut self, layer: u32, rotated: Node) {
+        if self.plan.queries.has(layer) {
+            let (rope, kind) = rotated.rope();
+            self.captured.position_kind = kind;
+            self.layer(layer).rope = rope;
+        }
     }
 
     pub(super) fn computed(&mut self, node: Node, op: sys::ggml_op) {

@@ -32,7 +32,7 @@ pub use containment::{Containment, Held, Measure};
 pub use contrast::{Contrasted, Contrasting, Part};
 pub use depths::Depths;
 pub use events::Event;
-pub use failure::{Exit, Failure, FailureKind};
+pub use failure::{Exit, Failure, FailureKind, GAVE_UP};
 pub use immediate::{CapturePlan, Immediate};
 pub use inspection::Inspection;
 pub use job::{Generate, Job, Message, Prompt, Reasoned, StoredTokens, TemplateSetting};

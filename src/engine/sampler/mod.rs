@@ -241,6 +241,10 @@ impl Chain {
     /// Every stage once, then the choice.
     fn run(&mut self, mut recorder: Option<&mut Recorder>) -> Draw {
         for (stage, sampler) in &mut self.stages {
+            // Of nothing, which a grammar may leave, llama.cpp's stages want no part.
+            if self.list.data.is_empty() {
+                break;
+            }
             if *stage == Stage::TypicalP {
                 // llama.cpp takes 0 · ln 0 for no number here, after which it cuts nothing.
                 self.list.data.retain(|entry| entry.logit() > f32::NEG_INFINITY);
@@ -260,7 +264,7 @@ impl Chain {
         }
         let entries = &self.list.data;
         let left = entries.iter().filter(|entry| entry.logit() > f32::NEG_INFINITY).count() as u32;
-        if left == 0 && self.grammar.is_some() {
+        if left == 0 && (self.grammar.is_some() || entries.is_empty()) {
             return Draw { id: likeliest(entries), survivors: 0 };
         }
         match &mut self.pick {

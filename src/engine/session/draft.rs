@@ -10,7 +10,7 @@ use crate::engine::compute::numbers::Reader;
 use crate::engine::protocol::{Failure, FailureKind};
 use crate::token::TokenId;
 
-/// How likely the smaller model has to think a token, for it to be guessed.
+/// How likely what guesses has to think a token, for it to be guessed.
 const SURE: f32 = 0.75;
 
 /// The smaller model.
@@ -46,7 +46,8 @@ impl DraftModel {
         }
         let from = session.reuse(ids, &[]);
         session.read(ids, from, |_, _| {})?;
-        while let Some(id) = sure(session, reader) {
+        let ends = |session: &Session, id: TokenId| session.model().model.vocab().is_eog(LlamaToken(id.0));
+        while let Some(id) = sure(session.logits(), |id| ends(session, id), reader) {
             guess.push(id);
             if guess.len() == most {
                 break;
@@ -62,10 +63,9 @@ impl DraftModel {
 }
 
 /// The next token, if there is little doubt about it; never the end of a reply.
-fn sure(session: &Session, reader: &mut Reader) -> Option<TokenId> {
-    let distribution = reader.read(session.logits(), 1)?;
+pub(super) fn sure(logits: &[f32], ends: impl Fn(TokenId) -> bool, reader: &mut Reader) -> Option<TokenId> {
+    let distribution = reader.read(logits, 1)?;
     let likeliest = reader.top().first()?;
     let sure = distribution.logprob(likeliest.logit).exp() >= SURE;
-    let ends = session.model().model.vocab().is_eog(LlamaToken(likeliest.id.0));
-    (sure && !ends).then_some(likeliest.id)
+    (sure && !ends(likeliest.id)).then_some(likeliest.id)
 }

@@ -8,6 +8,7 @@ mod branch_cache;
 mod changed;
 mod draft;
 pub(crate) mod lane;
+mod mtp;
 mod prefix;
 pub(crate) mod recall;
 mod sequences;
@@ -27,6 +28,7 @@ use llama_cpp_2::token::LlamaToken;
 use self::branch_cache::BranchCache;
 pub(crate) use self::draft::DraftModel;
 pub(crate) use self::lane::Lane;
+use self::mtp::MtpLayer;
 use self::prefix::Prefix;
 use self::recall::Keeping;
 use self::swa_guard::SwaGuard;
@@ -127,6 +129,10 @@ pub struct Session {
     drafts: bool,
     /// What guesses how replies go on, if anything does.
     draft_model: Option<DraftModel>,
+    /// The file's own way to guess that, if it is used.
+    mtp: Option<MtpLayer>,
+    /// How many tokens can be taken back though the past is one state.
+    taken_back: usize,
     /// How many of the chat's first tokens were read in whole slices, one after the other from the first.
     whole: usize,
     /// Whether a prompt is always read in the same batches, whatever is cached.
@@ -155,7 +161,7 @@ impl Session {
         let (opened, loaded) = load::load(path, facts, params, &stop, progress)?;
         // A draft's tokens are decoded in other batches than without it.
         let reproducible = params.reproducible;
-        let drafts = !reproducible && params.speculative == Speculative::Prompt;
+        let drafts = !reproducible && params.speculative != Speculative::Off;
         Ok((Self { drafts, reproducible, ..Self::new(opened, stop) }, loaded))
     }
 
@@ -173,9 +179,12 @@ impl Session {
     }
 
     /// An empty cache.
-    fn new(Opened { context, limit, threads }: Opened, stop: Arc<AtomicBool>) -> Self {
+    fn new(opened: Opened, stop: Arc<AtomicBool>) -> Self {
+        let Opened { mut context, limit, threads, mtp } = opened;
+        let mtp = mtp.and_then(|mtp| MtpLayer::new(mtp, &mut context));
         let slice = context.get().n_batch() as usize;
         let recurrent = context.model.model.is_recurrent() || context.model.model.is_hybrid();
+        let taken_back = context.taken_back() as usize;
         let batch = LlamaBatch::new(slice, 1);
         Self {
             context,
@@ -193,6 +202,8 @@ impl Session {
             recurrent,
             drafts: false,
             draft_model: None,
+            mtp,
+            taken_back,
             whole: 0,
             reproducible: false,
             keeping: None,
@@ -391,7 +402,12 @@ impl Session {
         self.make_room_for(ids.len());
         let decoded = self.submit(stretch(CHAT, start, ids, rows));
         match decoded {
-            Ok(()) => self.prefix.ids.extend_from_slice(ids),
+            Ok(()) => {
+                if let Some(mtp) = &mut self.mtp {
+                    mtp.follow(&self.context, start, ids);
+                }
+                self.prefix.ids.extend_from_slice(ids);
+            }
             Err(_) => {
                 self.keep(start);
             }
@@ -454,6 +470,11 @@ impl Session {
         !self.recurrent
     }
 
+    /// How many tokens at the end of what was read can be taken back without reading all of it again.
+    pub(crate) fn most_taken_back(&self) -> usize {
+        if self.recurrent { self.taken_back } else { usize::MAX }
+    }
+
     /// Whether replies are drafted from what stands in their prompt.
     pub(crate) fn drafts(&self) -> bool {
         self.drafts
@@ -464,17 +485,24 @@ impl Session {
         self.draft_model = Some(draft);
     }
 
-    /// Whether replies are drafted by a smaller model.
-    pub(crate) fn has_draft_model(&self) -> bool {
-        self.draft_model.is_some()
+    /// Whether replies are drafted by a smaller model, or by the file's own layer.
+    pub(crate) fn guesses(&self) -> bool {
+        self.draft_model.is_some() || (self.drafts && self.mtp.is_some())
     }
 
-    /// How the smaller model thinks that a text goes on: at most `most` tokens.
+    /// How the smaller model, or else the file's own layer, thinks that a text goes on whose last token is not in the
+    /// cache yet: at most `most` tokens.
     ///
     /// # Errors
     /// See [`Halt`]; the cache is as it was.
     pub(crate) fn guess(&mut self, ids: &[TokenId], most: usize) -> Result<Vec<TokenId>, Halt> {
-        self.draft_model.as_mut().map_or(Ok(Vec::new()), |draft| draft.guess(ids, most))
+        if let Some(draft) = &mut self.draft_model {
+            return draft.guess(ids, most);
+        }
+        Ok(match (&mut self.mtp, ids.last()) {
+            (Some(mtp), Some(last)) => mtp.guess(*last, ids.len() - 1, most),
+            _ => Vec::new(),
+        })
     }
 
     /// Cuts the cache down to its first `count` tokens; gives how many are really left. A cache that cannot
@@ -502,6 +530,9 @@ impl Session {
             self.swa_guard.let_go(CHAT, count == 0);
         }
         self.prefix.ids.truncate(if held { count } else { 0 });
+        if let Some(mtp) = &mut self.mtp {
+            mtp.cut(self.prefix.ids.len());
+        }
         self.whole = self.whole.min(self.prefix.ids.len() / self.slice * self.slice);
         self.prefix.ids.len()
     }
@@ -526,6 +557,9 @@ impl Session {
         )]
         self.context.with(|context| context.clear_kv_cache());
         self.prefix = Prefix::default();
+        if let Some(mtp) = &mut self.mtp {
+            mtp.reset();
+        }
         self.whole = 0;
         self.branch = BranchCache::default();
         self.unchanged = 0;

@@ -4,8 +4,12 @@
 //! Invariant: only the header is read; a doubt is a sentence for the user and never keeps a model from loading.
 
 use super::Header;
-use super::parse::Value;
+use super::parse::{Array, Value};
 
+/// What a token's type is called by that is plain text.
+const PLAIN: i64 = 1;
+/// Vocabularies have about a rule for each token that is no single byte; one with fewer than one in so many lacks them.
+const FEWEST_MERGES: u64 = 4;
 /// Tokens that a vocabulary names by their ids.
 const NAMED: &[&str] = &["bos", "eos", "eot", "eom", "unknown", "seperator", "padding"];
 
@@ -37,6 +41,15 @@ pub(super) fn doubts(header: &Header) -> Vec<String> {
                 .to_owned(),
         );
     }
+    if merges && has_list("tokens") {
+        let (tokens, count) = (count_of(header, "tokens"), count_of(header, "merges"));
+        if count < tokens / FEWEST_MERGES {
+            doubts.push(format!(
+                "The file has {count} rules to merge pieces by (tokenizer.ggml.merges) for {tokens} tokens, so text is cut \
+                 into far more tokens than the model was made with; a newer conversion of the model has them."
+            ));
+        }
+    }
     if scores && !has_list("scores") {
         doubts.push(
             "The file has no scores for its tokens (no tokenizer.ggml.scores), so pieces are merged in the wrong order; a \
@@ -46,6 +59,10 @@ pub(super) fn doubts(header: &Header) -> Vec<String> {
     }
     doubts.extend(ends(header, merges));
     doubts
+}
+
+fn count_of(header: &Header, list: &str) -> u64 {
+    header.list_len(&format!("tokenizer.ggml.{list}")).unwrap_or(0)
 }
 
 /// What is to be doubted of the tokens that the file names by their ids.
@@ -61,6 +78,28 @@ fn ends(header: &Header, merges: bool) -> Vec<String> {
         doubts.push(
             "The file does not say which token ends a reply (no tokenizer.ggml.eos_token_id), so llama.cpp takes token 11 \
              for it and replies may end too soon or not at all; a newer conversion of the model says it."
+                .to_owned(),
+        );
+    }
+    let begins = matches!(header.metadata("tokenizer.ggml.add_bos_token"), Ok(Some(Value::Bool(true))));
+    if merges && begins && id("bos").is_none() {
+        doubts.push(
+            "The file has prompts begin with a token that it does not name (no tokenizer.ggml.bos_token_id), so llama.cpp \
+             begins them with token 11; a newer conversion of the model says it."
+                .to_owned(),
+        );
+    }
+    let kind_of = |id: u64| match header.metadata("tokenizer.ggml.token_type") {
+        Ok(Some(Value::Array(Array::Signed(kinds)))) => kinds.get(id as usize).copied(),
+        Ok(Some(Value::Array(Array::Unsigned(kinds)))) => {
+            kinds.get(id as usize).and_then(|kind| i64::try_from(*kind).ok())
+        }
+        _ => None,
+    };
+    if id("eos").and_then(kind_of) == Some(PLAIN) {
+        doubts.push(
+            "The file calls the token that ends a reply plain text (in tokenizer.ggml.token_type), so the template's marks \
+             are cut as plain text; a newer conversion of the model says what they are."
                 .to_owned(),
         );
     }

@@ -13,6 +13,10 @@ use crate::sampling::SamplingOverrides;
 
 /// Tokens beyond the chat's own that the KV cache holds for inspection and look-ahead.
 const SCRATCH_TOKENS: u64 = 512;
+/// Where llama.cpp uses weights in place, their addresses are multiples of so many bytes (ggml's `TENSOR_ALIGNMENT`).
+const USED_IN_PLACE: u64 = 32;
+/// More layers for multi-token prediction are not looked for.
+const MOST_MTP_LAYERS: u64 = 64;
 /// Prompt tokens that llama.cpp computes at once at most.
 const MICRO_BATCH: u64 = 512;
 /// Rows of the residual stream's width alive at once in a graph, about.
@@ -80,7 +84,15 @@ pub(super) fn gather(header: &Header) -> Result<ModelFacts, GgufError> {
         None => return Err(GgufError::NoArchitecture(header.files[0].clone())),
     };
     let key = |name: &str| format!("{architecture}.{name}");
-    let layers = number(header, &key("block_count"))?;
+    // Blocks behind these guess tokens further on and take no part in a usual pass.
+    let guessing = number(header, &key("nextn_predict_layers"))?;
+    let layers = number(header, &key("block_count"))?.saturating_sub(guessing);
+    let guesses = |block: &u64| {
+        let name = format!("blk.{block}.nextn.eh_proj.weight");
+        header.tensors.iter().any(|tensor| tensor.name == name)
+    };
+    let mtp_layers =
+        (layers..layers.saturating_add(guessing.min(MOST_MTP_LAYERS))).filter(guesses).count() as u64;
     let width = number(header, &key("embedding_length"))?;
     let heads = per_layer(header, &key("attention.head_count"))?;
     let most_heads = heads.iter().copied().max().unwrap_or(0);
@@ -109,6 +121,7 @@ pub(super) fn gather(header: &Header) -> Result<ModelFacts, GgufError> {
         rope_method: rope_method(text(header, &key("rope.scaling.type"))?.as_deref()),
         rope_factor: decimal(header, &key("rope.scaling.factor"))?,
         layers: small(layers),
+        mtp_layers: small(mtp_layers),
         heads: small(most_heads),
         kv_heads: small(kv_heads.iter().copied().max().unwrap_or(0)),
         embedding_length: small(width),
@@ -119,8 +132,17 @@ pub(super) fn gather(header: &Header) -> Result<ModelFacts, GgufError> {
         makers: makers(header),
         kv_bytes_per_token: cached.saturating_mul(2),
         files: header.files.clone(),
+        unaligned: !alignment(header)?.is_multiple_of(USED_IN_PLACE),
         doubts: super::doubts::doubts(header),
         architecture,
+    })
+}
+
+/// What the offsets of weights are multiples of, bytes.
+fn alignment(header: &Header) -> Result<u64, GgufError> {
+    Ok(match number(header, "general.alignment")? {
+        0 => USED_IN_PLACE,
+        given => given,
     })
 }
 
@@ -128,7 +150,7 @@ pub(super) fn gather(header: &Header) -> Result<ModelFacts, GgufError> {
 fn kv_heads_in_all(kv_heads: &[u64], layers: u64) -> u64 {
     match kv_heads {
         [same] => same.saturating_mul(layers),
-        each => each.iter().copied().fold(0, u64::saturating_add),
+        each => each.iter().copied().take(layers as usize).fold(0, u64::saturating_add),
     }
 }
 

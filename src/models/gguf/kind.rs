@@ -35,11 +35,7 @@ const ARCHITECTURES: &[(&[&str], &str)] = &[
         "is a model that writes by diffusion: all tokens at once, in several rounds, which a chat here does not do. Take \
          a model made for chat.",
     ),
-    (
-        &["eagle3", "dflash", "gemma4-assistant"],
-        "is a helper that only drafts tokens for another model, and cannot write by itself. Name the model that it belongs \
-         to.",
-    ),
+    (&["eagle3", "dflash", "gemma4-assistant"], HELPER),
     (
         &["wavtokenizer-dec", "snac-dec", "qwen3tts", "pockettts", "whisper", "bark", "encodec"],
         "is a model of speech or sound, which a chat here cannot play or hear. Take a model made for chat.",
@@ -69,6 +65,8 @@ const ARCHITECTURES: &[(&[&str], &str)] = &[
     ),
 ];
 
+const HELPER: &str = "is a helper that only drafts tokens for another model, and cannot write by itself. Name the model \
+                      that it belongs to.";
 const PROJECTOR: &str = "is a projector: it lets another model see pictures or hear sounds, and cannot write by itself. Name \
                          the model that it belongs to.";
 const CONTROL_VECTOR: &str = "is a control vector: a direction to steer a model by, not a model. Name the model that it was \
@@ -124,6 +122,10 @@ impl Header {
             Some(CONTROL_VECTOR)
         } else if names().any(|name| matches!(name, "cls.weight" | "cls.output.weight")) {
             Some(RERANKER)
+        } else if names().any(|name| name.contains(".nextn."))
+            && !names().any(|name| name.starts_with("blk.0."))
+        {
+            Some(HELPER)
         } else {
             None
         }

@@ -74,6 +74,12 @@ fn parts_of_models_are_called_what_they_are() {
     for architecture in ["eagle3", "dflash", "gemma4-assistant"] {
         check(&of(architecture), "only drafts");
     }
+    let mut heads =
+        Craft::new().with("llama.block_count", number(3)).with("llama.nextn_predict_layers", number(1));
+    heads.tensors.push(("blk.2.nextn.eh_proj.weight".to_owned(), vec![64, 32], 0));
+    check(&heads, "only drafts");
+    heads.tensors.push(("blk.0.attn_norm.weight".to_owned(), vec![32], 0));
+    assert_eq!(said(&heads), None, "the model is in the same file");
 }
 
 #[test]
@@ -135,8 +141,13 @@ fn byte_level() -> Craft {
     Craft::new()
         .with("tokenizer.ggml.model", text("gpt2"))
         .with("tokenizer.ggml.pre", text("smollm"))
+        .with("tokenizer.ggml.merges", texts(&["a b"]))
         .with("tokenizer.ggml.token_type", numbers(&[3, 3, 1, 1, 1]))
         .with("tokenizer.ggml.eos_token_id", number(1))
+}
+
+fn truth() -> Vec<u8> {
+    [&7_u32.to_le_bytes()[..], &[1]].concat()
 }
 
 /// A SentencePiece vocabulary, as it should be.
@@ -170,6 +181,9 @@ fn what_makes_tokens_wrong_is_a_doubt_each() {
     one(sentence_piece().without(&key("scores")), "scores", "merged");
     one(byte_level().without(&key("eos_token_id")), "eos_token_id", "ends");
     one(byte_level().with(&key("eos_token_id"), number(99)), "eos_token_id", "99");
+    one(byte_level().with(&key("add_bos_token"), truth()), "bos_token_id", "begin");
+    one(byte_level().without(&key("merges")), "merges", "0 rules");
+    one(byte_level().with(&key("token_type"), numbers(&[1; 5])), "token_type", "ends a reply");
     one(sentence_piece().with(&key("bos_token_id"), number(5)), "bos_token_id", "5");
     one(
         sentence_piece().with("llama.vocab_size", number(9)).with(&key("eot_token_id"), number(7)),

@@ -7,6 +7,7 @@
 pub mod control_vector;
 mod doubts;
 mod facts;
+mod foreign;
 mod format;
 mod kind;
 mod model_file;
@@ -65,12 +66,13 @@ pub enum GgufError {
     #[error("{path} is empty. Copy or fetch it again.", path = .0.display())]
     Empty(PathBuf),
     /// Another sort of file.
-    #[error(
-        "{path} is not a GGUF file: it does not begin with GGUF. Name a .gguf file; models in other formats \
-         must be converted first.",
-        path = .0.display()
-    )]
-    NotGguf(PathBuf),
+    #[error("{path} {what}", path = path.display())]
+    NotGguf {
+        /// The file.
+        path: PathBuf,
+        /// What it is as far as can be told, and what to do.
+        what: &'static str,
+    },
     /// A version that is not read.
     #[error(
         "{path} is GGUF version {version}{remark}; versions 2 and 3 are read. Fetch a newer conversion of the model.",

@@ -8,7 +8,7 @@ use std::path::Path;
 
 use super::format::TensorType;
 use super::scan::{Scan, Source};
-use super::{GgufError, MAGIC, TensorInfo};
+use super::{GgufError, MAGIC, TensorInfo, foreign};
 
 const MAX_TENSORS: u64 = 100_000;
 /// The specification has no limit; each entry must have its bytes in the file.
@@ -149,7 +149,8 @@ pub(super) fn shown(name: &str) -> String {
 
 fn check_version<R: Source>(scan: &mut Scan<'_, R>) -> Result<(), GgufError> {
     if scan.size() < 4 || scan.bytes()? != MAGIC {
-        return Err(GgufError::NotGguf(scan.path().to_owned()));
+        let path = scan.path().to_owned();
+        return Err(GgufError::NotGguf { what: foreign::what(&path), path });
     }
     let version = scan.u32()?;
     if (2..=3).contains(&version) {

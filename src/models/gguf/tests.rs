@@ -46,6 +46,8 @@ fn a_sound_header_gives_its_facts() {
         rope_method: RopeMethod::Model,
         rope_factor: 0.0,
         layers: 2,
+        mtp_layers: 0,
+        unaligned: false,
         heads: 4,
         kv_heads: 2,
         embedding_length: 32,
@@ -183,6 +185,29 @@ fn what_nobody_asks_for_may_be_as_long_as_the_specification_allows() {
     // A template is asked for, and may be long too.
     let template = read(&Craft::new().with("tokenizer.chat_template", long).bytes()).unwrap();
     assert_eq!(template.facts().chat_template.as_ref().map(String::len), Some(5 << 20));
+}
+
+#[test]
+fn blocks_that_only_foresee_are_not_counted_as_layers() {
+    let plain = read(&Craft::new().bytes()).unwrap();
+    let foreseeing =
+        Craft::new().with("llama.block_count", number(3)).with("llama.nextn_predict_layers", number(1));
+    let each = foreseeing.clone().with("llama.attention.head_count_kv", numbers(&[2, 2, 2]));
+    for craft in [foreseeing, each] {
+        let header = read(&craft.bytes()).unwrap();
+        assert_eq!(header.facts().layers, 2);
+        assert_eq!(header.facts().kv_bytes_per_token, plain.facts().kv_bytes_per_token);
+    }
+    let none_left = Craft::new().with("llama.nextn_predict_layers", number(5));
+    assert_eq!(read(&none_left.bytes()).unwrap().facts().layers, 0);
+}
+
+#[test]
+fn weights_that_llama_cpp_cannot_use_in_place_are_told() {
+    for (alignment, unaligned) in [(8, true), (16, true), (32, false), (64, false)] {
+        let header = read(&Craft::new().with("general.alignment", number(alignment)).bytes()).unwrap();
+        assert_eq!(header.facts().unaligned, unaligned, "{alignment}");
+    }
 }
 
 #[test]

@@ -12,7 +12,7 @@ use crate::theme::{Role, Theme};
 use crate::token::{TokenId, TokenKind, Vocabulary};
 use crate::ui::layout::INSPECTOR;
 use crate::ui::widgets::row::{self, Row};
-use crate::ui::widgets::{text, token};
+use crate::ui::widgets::{number, text, token};
 
 /// Stations are drawn at most this wide.
 pub const WIDEST: u16 = 120;
@@ -80,10 +80,29 @@ pub fn subject(theme: &Theme, area: Rect, words: &[(&str, Role)], price: &str, b
 /// What the pass on display cost: read again, or opened while it was written.
 pub fn price(app: &App, seen: &Inspected) -> String {
     // A pass that was opened as it was written needed no decoding of its own.
+    if let Some(otherwise) = read_otherwise(app) {
+        return otherwise;
+    }
     if seen.decoded > 0 {
         return format!("read again {:.0} ms", seen.ms);
     }
     live_price(app).unwrap_or_else(|| format!("{:.1} ms as it was written", seen.ms))
+}
+
+/// From which difference on a pass that was read again is another one than the reply's own, nats: more than the order of
+/// sums makes of it.
+const OTHERWISE: f32 = 0.01;
+
+/// That the pass on display, read again, gives the token other odds than it was drawn with; `None` where it does not. A
+/// prompt is read through other kernels than a reply is written by, and 8-bit activations round otherwise there.
+pub fn read_otherwise(app: &App) -> Option<String> {
+    let display = app.display();
+    let (shown, seen) = (display.shown_step()?, display.shown_inside()?);
+    let id = shown.step.id.filter(|_| !display.own_pass())?;
+    let here = seen.trace.followed.iter().find(|followed| followed.id == id)?.logprob;
+    let percent = |logprob: f32| number::percent(f64::from(logprob.exp()));
+    let apart = (here - shown.step.logprob).abs() > OTHERWISE;
+    apart.then(|| format!("read again {} %, drawn at {} %", percent(here), percent(shown.step.logprob)))
 }
 
 /// What looking costs while a reply is written.

@@ -47,7 +47,9 @@ pub fn draw(app: &App, theme: &Theme, area: Rect, buf: &mut Buffer) {
     );
     let chose = frame::chose(app, theme, area.width);
     let words = [(chose.as_str(), Role::Text), ("   ", Role::Text), (decided.as_str(), Role::Strong)];
-    let price = frame::live_price(app).unwrap_or_else(|| format!("{:.0} ms", lens.ms));
+    let price = frame::read_otherwise(app)
+        .or_else(|| frame::live_price(app))
+        .unwrap_or_else(|| format!("{:.0} ms", lens.ms));
     frame::subject(theme, area, &words, &price, buf);
     let under = frame.close_under(buf);
     let table = table(app, theme, area.width);
@@ -79,7 +81,9 @@ fn below(app: &App, theme: &Theme, lens: &Lens, width: u16) -> Vec<Row> {
     } else {
         &[bar, "KL nat", "◆ decided"]
     };
-    let texts: Vec<String> = texts.iter().map(|words| (*words).to_owned()).collect();
+    let mut texts: Vec<String> = texts.iter().map(|words| (*words).to_owned()).collect();
+    // Narrow, the subject has no room for it.
+    texts.extend(frame::read_otherwise(app).filter(|_| width < INSPECTOR.0));
     rows.extend(row::packed(&texts, 1, width, theme.style(Role::Muted)));
     rows
 }

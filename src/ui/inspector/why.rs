@@ -37,7 +37,9 @@ pub fn draw(app: &App, theme: &Theme, area: Rect, buf: &mut Buffer) {
     let rival = frame::name(app, theme, attribution.rival);
     let subject = format!("{} over {rival}", frame::chose(app, theme, area.width));
     frame::subject(theme, area, &[(subject.as_str(), Role::Text)], "", buf);
-    let price = frame::live_price(app).or_else(|| seen.map(|seen| format!("{:.0} ms", seen.ms)));
+    let price = frame::read_otherwise(app)
+        .or_else(|| frame::live_price(app))
+        .or_else(|| seen.map(|seen| format!("{:.0} ms", seen.ms)));
     let (_, rest) = text::split(area, text::width(&subject) + 3);
     let price = price.filter(|_| area.width >= INSPECTOR.0).unwrap_or_default();
     closure(theme, attribution, &price, rest, buf);

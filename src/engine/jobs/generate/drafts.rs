@@ -1,7 +1,7 @@
 //! Speculative decoding. By prompt look-up: where the last tokens stood before, in the prompt or in the reply itself, what
 //! followed them there is decoded together with the next token, in one pass. A reply that quotes its prompt is read in
 //! stretches instead of token by token. By a smaller model with the same vocabulary, where there is one: what it is sure
-//! of is decoded likewise.
+//! of is decoded likewise. By the file's own layer for multi-token prediction, the same.
 //!
 //! Nothing is accepted unseen: each token is drawn by the chain from its own row of logits, which is that of a pass of its
 //! own but for how a batch rounds; as long as the draws are what was drafted, no pass is needed. Whether and how much
@@ -51,7 +51,7 @@ impl Drafts {
     /// For a reply to a prompt. A model whose past cannot be cut has none.
     pub fn new(session: &Session, prompt: &[TokenId]) -> Self {
         let look_up = session.drafts();
-        let on = (look_up || session.has_draft_model()) && session.can_be_cut();
+        let on = (look_up || session.guesses()) && session.most_taken_back() > 0;
         let mut history = History::default();
         if on {
             history.extend(prompt);
@@ -105,7 +105,7 @@ impl Drafts {
         if let Err(halt) = self.read_again(session) {
             return Some(Err(halt));
         }
-        let most = most.min(MOST).min(session.most_rows() - 1);
+        let most = most.min(MOST).min(session.most_rows() - 1).min(session.most_taken_back());
         let draft = match self.draft(session, most) {
             Ok(draft) if draft.is_empty() => return None,
             Ok(draft) => draft,

@@ -12,7 +12,7 @@ use std::hash::{BuildHasher, Hasher};
 use std::ops::Range;
 
 use super::jinja::Line;
-use crate::engine::protocol::Failure;
+use crate::engine::protocol::{Failure, StoredTokens};
 use crate::token::TokenId;
 
 /// What a text comes after in the prompt.
@@ -131,14 +131,29 @@ impl Marked {
         plain: &str,
         messages: &[Line<'_>],
         specials: &Specials,
-        render: impl FnOnce(&[Line<'_>]) -> Result<String, E>,
+        render: impl Fn(&[Line<'_>]) -> Result<String, E>,
+    ) -> Option<Self> {
+        // A reply that was stopped within its first character has tokens and no text. A template may leave out what is
+        // empty, and then would write something else.
+        let find = |empty| Self::locate_with(plain, messages, specials, &render, empty);
+        if messages.iter().any(has_tokens_alone) { find(true).or_else(|| find(false)) } else { find(false) }
+    }
+
+    /// The same; `empty` says whether places of replies without text are looked for.
+    fn locate_with<E>(
+        plain: &str,
+        messages: &[Line<'_>],
+        specials: &Specials,
+        render: impl Fn(&[Line<'_>]) -> Result<String, E>,
+        empty: bool,
     ) -> Option<Self> {
         let mut sentinels = Sentinels::new();
         let mut edges = Vec::new();
         let marked: Vec<Line<'_>> = messages
             .iter()
             .map(|line| {
-                let (text, message_edges) = sentinels.wrap(&line.text, specials);
+                let wanted = empty && has_tokens_alone(line);
+                let (text, message_edges) = sentinels.wrap(&line.text, specials, wanted);
                 edges.push(message_edges);
                 Line {
                     role: line.role,
@@ -155,7 +170,7 @@ impl Marked {
         }
         let pairs = |(open, close): (usize, usize)| {
             let places = found[open].iter().zip(&found[close]);
-            places.map(|(start, end)| *start..*end).filter(|place| place.start < place.end)
+            places.map(|(start, end)| *start..*end).filter(|place| place.start <= place.end)
         };
         let messages = edges
             .iter()
@@ -169,9 +184,15 @@ impl Marked {
             .collect();
         let wrapped =
             edges.iter().flat_map(|edges| edges.marks.iter().copied().chain(edges.whole)).flat_map(pairs);
-        let wrapped = wrapped.collect();
+        let wrapped = wrapped.filter(|place| !place.is_empty()).collect();
         Some(Self { text, messages, wrapped })
     }
+}
+
+/// Whether a message has no text but tokens that spell the beginning of some.
+fn has_tokens_alone(line: &Line<'_>) -> bool {
+    let spells = |stored: &StoredTokens| stored.tokens.iter().any(|(_, length)| *length > 0);
+    line.text.is_empty() && line.stored.as_deref().is_some_and(spells)
 }
 
 /// Sentinels put around one message's text.
@@ -211,12 +232,13 @@ impl Sentinels {
         number
     }
 
-    fn wrap(&mut self, text: &str, specials: &Specials) -> (String, Edges) {
+    /// `empty` says whether nothing is wrapped too.
+    fn wrap(&mut self, text: &str, specials: &Specials, empty: bool) -> (String, Edges) {
         let before = text.len() - text.trim_start().len();
         let after = text.trim_start().len() - text.trim().len();
         let mut edges = Edges { whole: None, before, after, marks: Vec::new() };
         let core = text.trim();
-        if core.is_empty() {
+        if core.is_empty() && !empty {
             return (text.to_owned(), edges);
         }
         let mut out = text[..before].to_owned();
@@ -312,7 +334,8 @@ pub(super) fn tokens(
     for stretch in stretches {
         let place = stretch.place().clone();
         // A mark may reach from the template into a reply: then the reply is read as text.
-        if place.end <= done || (place.start < done && matches!(stretch, Stretch::Stored { .. })) {
+        let is_behind = if place.is_empty() { place.start < done } else { place.end <= done };
+        if is_behind || (place.start < done && matches!(stretch, Stretch::Stored { .. })) {
             continue;
         }
         if place.start > done {

@@ -180,6 +180,9 @@ impl Template {
             whole.zip(stored).zip(places.iter().cloned().chain(std::iter::repeat(None)))
         {
             let Some(stored) = stored.filter(|stored| stored.vocabulary == vocabulary_hash) else { continue };
+            if whole.is_empty() && stored.tokens.iter().all(|(_, length)| *length == 0) {
+                continue;
+            }
             let place = place.filter(|place| text.get(place.clone()) == Some(whole));
             let next = place.as_ref().map_or("", |place| &text[place.end..]);
             let ids = place.as_ref().and_then(|_| self.kept_ids(stored, whole, next, bytes_of));

@@ -394,6 +394,24 @@ fn a_reply_that_was_cut_inside_a_character_comes_back_by_id() {
 }
 
 #[test]
+fn a_reply_of_half_a_character_alone_comes_back_by_id() {
+    let half = stored("here", &[(1_000_002, 3)]);
+    let encoded = encode(&chatml(), &replied("", half.clone()), false);
+    assert_eq!((words(&encoded), encoded.notes), (vec![1_000_002], vec![]));
+    // A template that leaves out what is empty has no place for it; the other replies keep theirs.
+    let source =
+        "{% for m in messages %}{% if m.content %}<|im_start|>{{ m.content }}{% endif %}{% endfor %}";
+    let skips = Template::new(Some(source), "", "<|im_end|>", marks());
+    let mut chat = replied("", half);
+    chat.extend(replied("four.\n", stored("here", &[(1_000_000, 4), (1_000_001, 2)])));
+    let encoded = encode(&skips, &chat, false);
+    assert_eq!((words(&encoded), encoded.notes.len()), (vec![1_000_000, 1_000_001], 1));
+    // One that ended before it began has nothing to lose.
+    let encoded = encode(&chatml(), &replied("", stored("here", &[(-2, 0)])), false);
+    assert_eq!((words(&encoded), encoded.notes), (vec![], vec![]));
+}
+
+#[test]
 fn control_tokens_inside_a_reply_come_back_by_id() {
     // A mark in front, one in the middle and the one that ended it, which the template writes itself.
     let tokens = [(-4, 0), (1_000_000, 4), (-5, 0), (1_000_001, 2), (-2, 0)];

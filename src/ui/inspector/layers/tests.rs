@@ -47,6 +47,22 @@ fn the_lens_is_as_drawn_in_every_form() {
 }
 
 #[test]
+fn a_pass_that_was_read_again_otherwise_says_so() {
+    // Each token was drawn at one bit: 50 %.
+    let said = |logprob: f32, width: u16| {
+        let followed = vec![Followed { id: TokenId(1004), logprob, rank: 1 }];
+        let trace =
+            ForwardTrace { layers: 30, heads: 9, lens: Some(lens()), followed, ..ForwardTrace::default() };
+        let app = opened(FRANCE, 4, Inspected { trace, ..Inspected::default() });
+        drawn(&app, &theme(), width, 40).join("\n")
+    };
+    for width in [46, 120] {
+        assert!(said(0.45_f32.ln(), width).contains("read again 45.00 %, drawn at 50.00 %"), "{width}");
+        assert!(!said(0.5_f32.ln() + 0.001, width).contains("drawn at"), "{width}");
+    }
+}
+
+#[test]
 fn ranks_of_a_large_vocabulary_stand_apart() {
     let mut lens = lens();
     for row in &mut lens.rows {
