@@ -47,7 +47,22 @@ fn read(file: &PathBuf) -> anyhow::Result<Vec<Imported>> {
         std::fs::read(file).map_err(|error| anyhow::anyhow!("cannot be read: {error}"))?
     };
     let text = String::from_utf8(bytes).ok().context("is not UTF-8 text")?;
-    Ok(import::read(&text)?)
+    let found = import::read(&text)?;
+    if let Some(said) = replaced(import::halves_alone(&text)) {
+        super::note(&format!("{} {said}", file.display()));
+    }
+    Ok(found)
+}
+
+/// What is said of halves of characters.
+fn replaced(halves: usize) -> Option<String> {
+    match halves {
+        0 => None,
+        1 => Some("holds half a character without the other half; U+FFFD (�) stands in its place".into()),
+        halves => Some(format!(
+            "holds {halves} halves of characters without the other half; U+FFFD (�) stands in their place"
+        )),
+    }
 }
 
 /// What came of a file.

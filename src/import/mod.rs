@@ -1,10 +1,12 @@
 //! Chats of other programs and exports of our own, read from JSON: ChatGPT, Open WebUI, LM Studio, llama.cpp's web UI.
 //!
 //! Invariants: a tree stays a tree; the same file gives the same ids, so importing it twice adds nothing; what a file
-//! holds beside text (pictures, calls of tools) is left out with a word where it stood, never guessed at.
+//! holds beside text (pictures, calls of tools) is left out with a word where it stood, never guessed at; half a
+//! character costs itself alone.
 
 mod chatgpt;
 mod glassbox;
+mod halves;
 mod llama_cpp;
 mod lm_studio;
 mod open_webui;
@@ -59,7 +61,8 @@ pub enum ImportError {
 /// # Errors
 /// When it is no JSON, or holds nothing that is a chat.
 pub fn read(text: &str) -> Result<Vec<Imported>, ImportError> {
-    let text = text.trim_start_matches('\u{feff}');
+    let (text, _) = halves::replaced(text.trim_start_matches('\u{feff}'));
+    let text = text.as_ref();
     if let Some(lines) = glassbox::lines(text) {
         return lines;
     }
@@ -81,6 +84,12 @@ pub fn read(text: &str) -> Result<Vec<Imported>, ImportError> {
         }
     }
     if found.is_empty() { Err(ImportError::Unknown) } else { Ok(found) }
+}
+
+/// How many halves of characters stand in a file without their other half; U+FFFD is read for each.
+#[must_use]
+pub fn halves_alone(text: &str) -> usize {
+    halves::replaced(text).1
 }
 
 /// A chat of another program, told by its shape.

@@ -126,6 +126,41 @@ fn the_same_file_gives_the_same_ids() {
 }
 
 #[test]
+fn half_a_character_is_replaced_and_costs_nothing_else() {
+    let said = |text: &str| {
+        let file = format!(
+            r#"{{"name": "T", "messages": [{{"role": "user", "content": "{text}"}}, {{"role": "assistant", "content": "Hello."}}]}}"#
+        );
+        drawn(&read(&file).unwrap().remove(0).conversation).remove(0)
+    };
+    for (text, expected) in [
+        (r"a\ud83d", "*U a\u{fffd}"),
+        (r"\ud83db", "*U \u{fffd}b"),
+        (r"\udE00 b", "*U \u{fffd} b"),
+        (r"\ud83d\ud83d\ude00\ude00", "*U \u{fffd}😀\u{fffd}"),
+        (r"\ud83d\n\u0041", "*U \u{fffd}\nA"),
+        (r"\\ud83d \\\ud83d", r"*U \ud83d \�"),
+        (r"\ud83d\ude00", "*U 😀"),
+    ] {
+        assert_eq!(said(text), expected, "{text}");
+    }
+    // A title, and our own exports, one object or one object a line.
+    let chat = include_str!("../../tests/data/versions/0.1/chat.json").replacen(
+        "\"title\": \"",
+        "\"title\": \"\\udc00",
+        1,
+    );
+    let whole = read(&chat).unwrap().remove(0);
+    assert!(whole.conversation.head.title.starts_with('\u{fffd}'), "{}", whole.conversation.head.title);
+    let lines = [
+        r#"{"type": "conversation", "format": "glassbox", "id": 7, "title": "\ud800"}"#,
+        r#"{"type": "turn", "id": 8, "parent": null, "role": "user", "created_ms": 1, "state": "done", "spans": [{"written": "\udfff!"}]}"#,
+    ];
+    let found = read(&lines.join("\n")).unwrap().remove(0).conversation;
+    assert_eq!((found.head.title.as_str(), found.turns[0].text().as_str()), ("\u{fffd}", "\u{fffd}!"));
+}
+
+#[test]
 fn what_is_no_chat_says_what_could_be_read() {
     assert!(matches!(read("nothing"), Err(ImportError::NotJson(_))));
     assert_eq!(read("[1, {}]"), Err(ImportError::Unknown));
