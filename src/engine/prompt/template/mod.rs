@@ -17,7 +17,7 @@ mod thinking;
 
 use sha2::{Digest, Sha256};
 
-pub use self::file::replace;
+pub use self::file::{fault, replace};
 use self::jinja::{Jinja, Line, Refusal};
 #[cfg(feature = "llama")]
 pub use self::marks::After;
@@ -232,11 +232,7 @@ impl Template {
             return Err(refused(&refusal));
         };
         let text = jinja.render(&lines, setting).map_err(|_| refused(&refusal))?;
-        notes.push(format!(
-            "The model's chat template fails on this chat ({}); {}.",
-            refusal.why,
-            instead(*kind)
-        ));
+        notes.push(format!("The chat template fails on this chat ({}); {}.", refusal.why, instead(*kind)));
         Ok(Taken { lines, text, jinja, kind: *kind })
     }
 
@@ -323,10 +319,7 @@ fn read_again(replies: u32) -> String {
 fn refused(refusal: &Refusal) -> Failure {
     let Refusal { meant, why, .. } = refusal;
     let does = if *meant { "refuses" } else { "fails on" };
-    Failure {
-        message: format!("The model's chat template {does} this chat: {why}."),
-        kind: FailureKind::Template,
-    }
+    Failure { message: format!("The chat template {does} this chat: {why}."), kind: FailureKind::Template }
 }
 
 #[cfg(test)]
