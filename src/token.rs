@@ -78,6 +78,10 @@ pub fn whole_characters(bytes: &[u8]) -> String {
 /// The sign that `SentencePiece` spells a blank with. One that stands in a text comes back as a blank.
 pub const BLANK_SIGN: char = '▁';
 
+/// What is said of a text that holds [`BLANK_SIGN`] itself, where the vocabulary spells blanks with it.
+pub const SIGNS_ARE_BLANKS: &str =
+    "this vocabulary spells blanks with ▁, so the text's own ▁ are blanks to the model: their bytes differ";
+
 /// A text as a vocabulary gives it back that spells blanks with [`BLANK_SIGN`], and for each of its bytes, and its end,
 /// the place in the text.
 #[must_use]

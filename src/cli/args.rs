@@ -246,7 +246,7 @@ pub enum ConfigCommand {
 /// `glassbox tokenize`.
 #[derive(Debug, Args)]
 pub struct TokenizeArgs {
-    /// The text, or `-` to read it from standard input
+    /// The text, or `-` to read it from standard input as it is, its last line end included
     pub text: String,
     #[command(flatten)]
     #[allow(missing_docs)]

@@ -91,6 +91,9 @@ impl Chats {
     /// The chat of that id; `last` is the newest.
     pub(super) fn find(&self, wanted: &str) -> anyhow::Result<ConversationId> {
         let heads = self.heads()?;
+        if heads.is_empty() {
+            bail!("there is no chat yet");
+        }
         let found = match wanted {
             "last" => heads.first(),
             id => heads.iter().find(|head| head.id.0.to_string() == id),
@@ -136,5 +139,19 @@ impl Chats {
             }
         }
         Ok(vocabularies)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn where_there_is_no_chat_none_is_named() {
+        let folder = tempfile::tempdir().unwrap();
+        let chats = Chats::open(&folder.path().join("chats.db")).unwrap();
+        for wanted in ["last", "7"] {
+            assert_eq!(chats.find(wanted).unwrap_err().to_string(), "there is no chat yet");
+        }
     }
 }

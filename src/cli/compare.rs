@@ -56,7 +56,8 @@ async fn compare(
         return by_spans::compare(entries, args, config, engine, sources).await;
     }
     let by_tokens = {
-        let model = Model::load(reference, std::slice::from_ref(other), engine, config).await?;
+        let templated = templated(args, sources);
+        let model = Model::load(reference, std::slice::from_ref(other), engine, config, templated).await?;
         by_tokens::compare(model, other, args, config, sources).await
     };
     match by_tokens {
@@ -75,6 +76,11 @@ async fn compare(
     }
 }
 
+/// Whether a template is put around what is read.
+fn templated(args: &CompareArgs, sources: &[Source]) -> bool {
+    args.reading.as_message || sources.iter().any(|source| matches!(source, Source::Chat { .. }))
+}
+
 fn has_other_vocabulary(error: &anyhow::Error) -> bool {
     let failure = error.downcast_ref::<Failure>();
     failure.is_some_and(|failure| failure.kind == FailureKind::OtherVocabulary)
@@ -87,16 +93,41 @@ struct Model {
 }
 
 impl Model {
-    /// Loads a model in an engine of its own, which may also read the files of `beside`.
+    /// Loads a model in an engine of its own, which may also read the files of `beside`; what is to be known of its
+    /// template is said where one is used.
     async fn load(
         entry: &ModelEntry,
         beside: &[ModelEntry],
         engine: &str,
         config: &Config,
+        templated: bool,
     ) -> anyhow::Result<Self> {
         let mut session = Session::start_beside(entry, beside, engine, config)?;
         let loaded = session.load(entry, &config.load_params_for(entry)).await?;
-        loaded.notes.iter().for_each(|note| super::note(&format!("{}: {note}", entry.name)));
+        loaded.notes_for(templated).for_each(|note| super::note(&format!("{}: {note}", entry.name)));
         Ok(Self { session, loaded })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser as _;
+
+    use super::*;
+    use crate::cli::args::{Cli, Command};
+
+    #[test]
+    fn what_is_to_be_known_of_a_template_is_said_where_one_is_used() {
+        let args = |more: &[&str]| {
+            let line = ["glassbox", "compare", "a", "b", "t.txt"].iter().chain(more);
+            match Cli::try_parse_from(line).unwrap().command {
+                Some(Command::Compare(args)) => args,
+                _ => panic!("compare is what was asked for"),
+            }
+        };
+        assert!(!templated(&args(&[]), &[]));
+        assert!(templated(&args(&["--as-message"]), &[]));
+        let chat = Source::Chat { title: String::new(), messages: Vec::new() };
+        assert!(templated(&args(&[]), &[chat]));
     }
 }

@@ -8,6 +8,7 @@ mod table;
 
 use anyhow::{Context as _, bail};
 
+use super::LastLineEnd;
 use super::adapter_args::of_entry;
 use super::args::{InspectArgs, What};
 use super::session::Session;
@@ -60,7 +61,7 @@ impl Found {
 /// # Errors
 /// With a sentence for the user.
 pub async fn run(args: InspectArgs, engine: &str) -> anyhow::Result<u8> {
-    let prompt = super::text_or_stdin(&args.prompt)?;
+    let prompt = super::text_or_stdin(&args.prompt, LastLineEnd::Dropped)?;
     if args.what.contains(&What::Attention) && args.layers.is_empty() {
         bail!("attention needs the layer to open: add --layer L (0 is the first)");
     }
@@ -229,6 +230,7 @@ fn position(at: Option<i64>, count: usize) -> anyhow::Result<usize> {
     let place = if at < 0 { from_end } else { usize::try_from(at).ok() };
     match place.filter(|place| *place <= last) {
         Some(place) => Ok(place),
+        None if count == 1 => bail!("--at {at}: the prompt has one token, at position 0"),
         None => bail!("--at {at}: the prompt has {count} tokens, positions 0 to {last}"),
     }
 }
@@ -246,6 +248,8 @@ mod tests {
             let said = position(Some(beyond), 5).unwrap_err().to_string();
             assert!(said.contains("positions 0 to 4"), "{said}");
         }
+        let said = position(Some(99), 1).unwrap_err().to_string();
+        assert_eq!(said, "--at 99: the prompt has one token, at position 0");
     }
 
     #[test]

@@ -138,19 +138,31 @@ fn is_broken_pipe(error: &anyhow::Error) -> bool {
     error.chain().any(|cause| kind(cause) == Some(std::io::ErrorKind::BrokenPipe))
 }
 
-/// The text itself, or standard input for `-`; one line end at the end is dropped.
-fn text_or_stdin(text: &str) -> anyhow::Result<String> {
+/// The text itself, or standard input for `-`.
+fn text_or_stdin(text: &str, last: LastLineEnd) -> anyhow::Result<String> {
     if text != "-" {
         return Ok(text.to_owned());
     }
     let mut bytes = Vec::new();
     std::io::stdin().lock().read_to_end(&mut bytes).context("standard input cannot be read")?;
-    text_of(bytes)
+    text_of(bytes, last)
 }
 
-/// Bytes as text; one line end at the end is dropped.
-fn text_of(bytes: Vec<u8>) -> anyhow::Result<String> {
+/// What becomes of the line end that programs write behind a text.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum LastLineEnd {
+    /// It is of the text.
+    Kept,
+    /// It only ended the line on which a prompt was written.
+    Dropped,
+}
+
+/// Bytes as text.
+fn text_of(bytes: Vec<u8>, last: LastLineEnd) -> anyhow::Result<String> {
     let mut text = String::from_utf8(bytes).context("standard input is not UTF-8 text")?;
+    if last == LastLineEnd::Kept {
+        return Ok(text);
+    }
     if text.ends_with('\n') {
         text.pop();
     }
@@ -203,6 +215,12 @@ mod tests {
     use anyhow::Context as _;
 
     use super::*;
+
+    #[test]
+    fn the_last_line_end_is_a_text_s_own_and_not_a_prompt_s() {
+        let of = |last| text_of(b"a\r\nb\r\n".to_vec(), last).unwrap();
+        assert_eq!([of(LastLineEnd::Kept), of(LastLineEnd::Dropped)], ["a\r\nb\r\n", "a\r\nb"]);
+    }
 
     #[test]
     fn a_cause_is_said_once() {

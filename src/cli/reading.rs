@@ -2,7 +2,7 @@
 //! model's template.
 //!
 //! Invariant: joined, the tokens' bytes hold the text (some vocabularies make blanks of its `▁`), and it is known which of
-//! them are the text's own.
+//! them are the text's own and where in it each ends: what a vocabulary or a template puts around it moves no place.
 
 use std::ops::Range;
 
@@ -12,9 +12,10 @@ use serde_bytes::ByteBuf;
 use super::args::Reading;
 use super::ask::chat;
 use super::session::Session;
+use super::tokenize::doubt;
 use crate::chat::Role;
 use crate::engine::protocol::{Message, Prompt, TemplateSetting};
-use crate::token::{TokenId, Vocabulary, with_blanks};
+use crate::token::{TokenId, Vocabulary, end_of, with_blanks};
 
 /// What is read.
 pub struct Read {
@@ -26,6 +27,38 @@ pub struct Read {
     pub own: Range<usize>,
     /// What is read, as text.
     pub text: String,
+    /// Which bytes of the text that was given are read: a template takes the blanks around a message away.
+    pub of: Range<usize>,
+    /// Where in the tokens' joined bytes these begin.
+    pub from: usize,
+}
+
+impl Read {
+    /// Of a text that these tokens are, but for the one that begins every text.
+    fn of_text(text: &str, tokens: Vec<(TokenId, ByteBuf)>, begins: bool) -> Self {
+        let from = behind_what_is_put_before(&tokens, begins, text);
+        Self { begins, own: 0..tokens.len(), text: text.to_owned(), of: 0..text.len(), from, tokens }
+    }
+
+    /// Of a text somewhere in what a template rendered; `None` where it is not there.
+    fn within(text: &str, tokens: Vec<(TokenId, ByteBuf)>, begins: bool, rendered: String) -> Option<Self> {
+        let start = text.len() - text.trim_start().len();
+        let text = text.trim().as_bytes();
+        let Place { own, from } = place(&tokens, text).or_else(|| place(&tokens, &with_blanks(text).0))?;
+        Some(Self { tokens, begins, own, text: rendered, of: start..start + text.len(), from })
+    }
+
+    /// Where in the text that was given each token ends; those before it end where it begins.
+    pub fn ends(&self, text: &str) -> Vec<usize> {
+        let (mut at, mut end) = (0, self.of.start);
+        let ends = self.tokens.iter().map(|(_, bytes)| {
+            let before = self.from.saturating_sub(at).min(bytes.len());
+            at += bytes.len();
+            end = end_of(text.as_bytes(), end, &bytes[before..]).min(self.of.end);
+            end
+        });
+        ends.collect()
+    }
 }
 
 /// Cuts a text into what the model reads.
@@ -48,7 +81,25 @@ pub async fn read(
         let spelt = how.special && text.as_bytes().starts_with(&begin.1);
         tokens.first() == Some(&begin) && !spelt
     });
-    Ok(Read { begins, own: 0..tokens.len(), text: text.to_owned(), tokens })
+    doubt(&tokens, text).into_iter().for_each(super::note);
+    Ok(Read::of_text(text, tokens, begins))
+}
+
+/// Where a text begins that the tokens' bytes end with: behind the name of the token that begins every text, and behind
+/// the blank that some vocabularies put in front.
+fn behind_what_is_put_before(tokens: &[(TokenId, ByteBuf)], begins: bool, text: &str) -> usize {
+    let whole = joined(tokens);
+    let name = tokens.first().filter(|_| begins).map_or(0, |(_, bytes)| bytes.len());
+    let length = if whole[name..].ends_with(text.as_bytes()) {
+        text.len()
+    } else {
+        with_blanks(text.as_bytes()).0.len()
+    };
+    whole.len().saturating_sub(length).max(name)
+}
+
+fn joined(tokens: &[(TokenId, ByteBuf)]) -> Vec<u8> {
+    tokens.iter().flat_map(|(_, bytes)| bytes.iter().copied()).collect()
 }
 
 async fn message(session: &mut Session, vocabulary: &Vocabulary, text: &str) -> anyhow::Result<Read> {
@@ -57,11 +108,9 @@ async fn message(session: &mut Session, vocabulary: &Vocabulary, text: &str) -> 
     let setting = TemplateSetting { clock_ms, offset_minutes, ..TemplateSetting::default() };
     let Rendered { tokens, begins, text: rendered } =
         rendered(session, vocabulary, chat(vec![message], "", setting)).await?;
-    let text = text.trim().as_bytes();
-    let own = place(&tokens, text)
-        .or_else(|| place(&tokens, &with_blanks(text).0))
-        .context("the model's template changes the text, so which tokens are its own cannot be told")?;
-    Ok(Read { tokens, begins, own, text: rendered })
+    doubt(&tokens, text.trim()).into_iter().for_each(super::note);
+    Read::within(text, tokens, begins, rendered)
+        .context("the chat template changes the text, so which tokens are its own cannot be told")
 }
 
 /// A chat as the model reads it.
@@ -91,9 +140,16 @@ pub async fn rendered(
     Ok(Rendered { tokens, begins, text: rendered.text })
 }
 
-/// The tokens that hold the last place where the text stands.
-fn place(tokens: &[(TokenId, ByteBuf)], text: &[u8]) -> Option<Range<usize>> {
-    let whole: Vec<u8> = tokens.iter().flat_map(|(_, bytes)| bytes.iter().copied()).collect();
+/// Where a text stands: the tokens that hold it, and where in their joined bytes it begins.
+#[derive(Debug, PartialEq, Eq)]
+struct Place {
+    own: Range<usize>,
+    from: usize,
+}
+
+/// The last place where the text stands.
+fn place(tokens: &[(TokenId, ByteBuf)], text: &[u8]) -> Option<Place> {
+    let whole = joined(tokens);
     let start = (0..=whole.len().checked_sub(text.len())?).rev().find(|at| whole[*at..].starts_with(text))?;
     let ends = tokens.iter().scan(0, |end, (_, bytes)| {
         *end += bytes.len();
@@ -102,23 +158,38 @@ fn place(tokens: &[(TokenId, ByteBuf)], text: &[u8]) -> Option<Range<usize>> {
     let ends: Vec<usize> = ends.collect();
     let first = ends.partition_point(|end| *end <= start);
     let last = ends.partition_point(|end| *end < start + text.len());
-    Some(first..(last + 1).min(tokens.len()))
+    Some(Place { own: first..(last + 1).min(tokens.len()), from: start })
+}
+
+#[cfg(test)]
+impl Read {
+    /// A text as it is, cut into these pieces.
+    pub(super) fn whole(text: &str, pieces: &[&str], begins: bool) -> Self {
+        Self::of_text(text, tests::tokens(pieces), begins)
+    }
+
+    /// A message among these pieces.
+    pub(super) fn of_message(text: &str, pieces: &[&str]) -> Self {
+        Self::within(text, tests::tokens(pieces), false, pieces.concat()).expect("it is among the pieces")
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    pub(super) fn tokens(pieces: &[&str]) -> Vec<(TokenId, ByteBuf)> {
+        pieces.iter().map(|piece| (TokenId(1), ByteBuf::from(piece.as_bytes()))).collect()
+    }
+
     #[test]
     fn a_message_is_found_between_its_marks() {
-        let tokens = |pieces: &[&str]| -> Vec<(TokenId, ByteBuf)> {
-            pieces.iter().map(|piece| (TokenId(1), ByteBuf::from(piece.as_bytes()))).collect()
-        };
         let all = tokens(&["<|im_start|>", "user", "\n", "Hi", " there", "<|im_end|>", "\n"]);
-        assert_eq!(place(&all, b"Hi there"), Some(3..5));
-        assert_eq!(place(&all, b"Hi"), Some(3..4));
-        assert_eq!(place(&all, b"Ho"), None);
+        let found = |all: &[_], text: &[u8]| place(all, text).map(|place| (place.own, place.from));
+        assert_eq!(found(&all, b"Hi there"), Some((3..5, 17)));
+        assert_eq!(found(&all, b"Hi"), Some((3..4, 17)));
+        assert_eq!(found(&all, b"Ho"), None);
         let all = tokens(&["User", ": user", " said", "\nAssistant:"]);
-        assert_eq!(place(&all, b"user said"), Some(1..3));
+        assert_eq!(found(&all, b"user said"), Some((1..3, 6)));
     }
 }

@@ -12,6 +12,7 @@ use serde_json::{Value, json};
 use super::adapter_args::of_entry;
 use super::args::ScoreArgs;
 use super::ask::{rounded, token_line, write};
+use super::reading::{Read, read};
 use super::session::Session;
 use super::setup::Setup;
 use super::tokenize::{entry, piece};
@@ -21,7 +22,7 @@ use crate::chat::Intervention;
 use crate::engine::protocol::{Event, Job, Request, Score};
 use crate::export::json::number;
 use crate::sanitize;
-use crate::token::{Candidate, Step, TokenId, Vocabulary, end_of, with_blanks};
+use crate::token::{Candidate, Step, TokenId, Vocabulary};
 
 /// How many of the most surprising tokens are shown.
 const SHOWN: usize = 10;
@@ -112,14 +113,13 @@ struct Scorer {
 
 impl Scorer {
     async fn text(&mut self, text: &Text) -> anyhow::Result<()> {
-        let read =
-            super::reading::read(&mut self.session, &self.vocabulary, &text.text, self.args.reading).await?;
+        let read = read(&mut self.session, &self.vocabulary, &text.text, self.args.reading).await?;
         // What comes after a message is the model's to write.
         let (tokens, begin) = (&read.tokens[..read.own.end], read.begins);
         let ids: Vec<TokenId> = tokens.iter().map(|(id, _)| *id).collect();
         let Some(&first) = ids.first() else { bail!("{} has no tokens to score", text.file) };
         let begin_bytes = if begin || read.own.start > 0 { &[][..] } else { tokens[0].1.as_slice() };
-        let mut tally = Tally::new(&text.text, tokens, begin_bytes.len(), read.own.start);
+        let mut tally = Tally::new(&text.text, &read);
         if self.args.json {
             write(&format!("{}\n", first_line(first, &tokens[0].1, begin_bytes)))?;
         }
@@ -239,10 +239,8 @@ struct Tally<'a> {
     tokens: usize,
     /// Of the next token.
     index: u32,
-    /// Bytes of the text before it.
-    offset: usize,
-    /// Bytes in front of the next token that are not the text's.
-    added: usize,
+    /// Where in the text each token ends, bytes.
+    ends: Vec<usize>,
     /// The first token that counts; those before it are a template's.
     from: usize,
     scored: usize,
@@ -263,41 +261,30 @@ struct Found {
 }
 
 impl<'a> Tally<'a> {
-    /// `first` is how many bytes of the text the token has that is not scored; the text's own tokens begin at `from`.
-    fn new(text: &'a str, tokens: &[(TokenId, serde_bytes::ByteBuf)], first: usize, from: usize) -> Self {
-        let rest: usize = tokens[from.max(1)..].iter().map(|(_, bytes)| bytes.len()).sum();
-        // Some vocabularies put a blank in front of every text.
-        let added = (first + rest).saturating_sub(with_blanks(text.as_bytes()).0.len());
-        let added = if first + rest == text.len() { 0 } else { added };
-        let offset = first.saturating_sub(added);
-        let added = added.saturating_sub(first);
-        let (tokens, worst) = (tokens.len(), Vec::new());
-        Self { text, tokens, index: 1, offset, added, from, scored: 0, bytes: 0, logprob: 0.0, worst }
+    /// Of a text and how it is read, from behind its first token on.
+    fn new(text: &'a str, read: &Read) -> Self {
+        let (ends, from, worst) = (read.ends(text), read.own.start, Vec::new());
+        Self { text, tokens: read.own.end, index: 1, ends, from, scored: 0, bytes: 0, logprob: 0.0, worst }
     }
 
     fn add(&mut self, step: &Step) {
+        let index = self.index as usize;
         self.index += 1;
-        if self.index as usize <= self.from {
+        if index < self.from || step.logprob.is_nan() {
             return;
         }
-        let told = !step.logprob.is_nan();
-        if told {
-            self.worst.push(Found {
-                offset: self.offset,
-                bytes: step.bytes.clone(),
-                logprob: step.logprob,
-                rank: step.rank,
-                expected: step.candidates.first().copied(),
-            });
-        }
-        let added = std::mem::take(&mut self.added).min(step.bytes.len());
-        let end = end_of(self.text.as_bytes(), self.offset, &step.bytes[added..]);
-        if told {
-            self.scored += 1;
-            self.bytes += end - self.offset;
-            self.logprob += f64::from(step.logprob);
-        }
-        self.offset = end;
+        let [offset, end] =
+            [index - 1, index].map(|at| self.ends.get(at).map_or(self.text.len(), |end| *end));
+        self.worst.push(Found {
+            offset,
+            bytes: step.bytes.clone(),
+            logprob: step.logprob,
+            rank: step.rank,
+            expected: step.candidates.first().copied(),
+        });
+        self.scored += 1;
+        self.bytes += end - offset;
+        self.logprob += f64::from(step.logprob);
     }
 
     /// Forgets all but the most surprising.
@@ -349,6 +336,15 @@ pub(super) fn place(text: &[u8], offset: usize) -> (usize, usize) {
 mod tests {
     use super::*;
 
+    /// With the same figure for every token that has one.
+    fn tallied<'a>(text: &'a str, read: &Read) -> Tally<'a> {
+        let mut tally = Tally::new(text, read);
+        for (_, bytes) in &read.tokens[1..read.own.end] {
+            tally.add(&Step { bytes: bytes.to_vec(), logprob: -1.0, rank: 1, ..Step::default() });
+        }
+        tally
+    }
+
     #[test]
     fn places_count_lines_and_characters() {
         let text = "ab\näöü x\n\n".as_bytes();
@@ -361,43 +357,52 @@ mod tests {
 
     #[test]
     fn the_blank_that_a_vocabulary_puts_in_front_moves_no_place() {
-        let token = |bytes: &[u8]| (TokenId(5), serde_bytes::ByteBuf::from(bytes));
-        assert_eq!(Tally::new("Oh no", &[token(b"<s>"), token(b" Oh"), token(b" no")], 0, 0).offset, 0);
-        assert_eq!(Tally::new("Oh no", &[token(b" Oh"), token(b" no")], 3, 0).offset, 2);
-        assert_eq!(Tally::new("Oh no", &[token(b"Oh"), token(b" no")], 2, 0).offset, 2);
+        for (tokens, begins) in
+            [(&["<s>", " Oh", " no"][..], true), (&[" Oh", " no"], false), (&["Oh", " no"], false)]
+        {
+            let read = Read::whole("Oh no", tokens, begins);
+            assert_eq!(read.ends("Oh no")[tokens.len() - 2..], [2, 5], "{tokens:?}");
+        }
+    }
+
+    #[test]
+    fn a_message_keeps_its_place_where_a_blank_before_it_and_a_line_end_behind_it_cancel() {
+        let check = |text: &str, tokens: &[&str], expected: &[usize]| {
+            let read = Read::of_message(text, tokens);
+            let tally = tallied(text, &read);
+            let offsets: Vec<usize> = tally.worst.iter().map(|found| found.offset).collect();
+            assert_eq!((&offsets[..], tally.bytes), (expected, text.trim().len()), "{text:?}");
+        };
+        check("some text here\n", &["<s>", "<user>", " some", " text", " here", "<end>"], &[0, 4, 9]);
+        check("\n some text\n\n", &["<s>", "<user>", "\n", "some", " text", "<end>"], &[2, 6]);
+        // A plain transcript goes on in the message's last token.
+        check("Oh no", &["User", ":", " Oh", " no\n\n", "Assistant", ":"], &[0, 2]);
+        // The last place is the message's.
+        check("user", &["<user>", "user", "\n", "user"], &[0]);
     }
 
     #[test]
     fn a_sign_for_a_blank_that_became_one_keeps_its_bytes_and_place() {
-        let token = |bytes: &[u8]| (TokenId(5), serde_bytes::ByteBuf::from(bytes));
-        let tokens = [token(b"<s>"), token(b" a"), token(b" "), token("▂".as_bytes()), token(b" b")];
-        let mut tally = Tally::new("a▁▂ b", &tokens, 0, 0);
-        for (_, bytes) in &tokens[1..] {
-            tally.add(&Step { bytes: bytes.to_vec(), logprob: -1.0, rank: 1, ..Step::default() });
-        }
+        let read = Read::whole("a▁▂ b", &["<s>", " a", " ", "▂", " b"], true);
+        let tally = tallied("a▁▂ b", &read);
         let offsets: Vec<usize> = tally.worst.iter().map(|found| found.offset).collect();
         assert_eq!((offsets, tally.bytes), (vec![0, 1, 4, 7], "a▁▂ b".len()));
         // One that the vocabulary keeps is no blank.
-        let kept = [token(b"<s>"), token("a▁".as_bytes()), token(b"b")];
-        assert_eq!(Tally::new("a▁b", &kept, 0, 0).offset, 0);
+        assert_eq!(Read::whole("a▁b", &["<s>", "a▁", "b"], true).ends("a▁b"), [0, 4, 5]);
     }
 
     #[test]
     fn a_template_around_a_message_counts_in_no_mean() {
-        let token = |bytes: &[u8]| (TokenId(5), serde_bytes::ByteBuf::from(bytes));
-        let tokens = [token(b"<|im_start|>"), token(b"user\n"), token(b"Oh"), token(b" no")];
-        let mut tally = Tally::new("Oh no", &tokens, 0, 2);
-        for (_, bytes) in &tokens[1..] {
-            tally.add(&Step { bytes: bytes.to_vec(), logprob: -1.0, rank: 1, ..Step::default() });
-        }
+        let read = Read::of_message("Oh no", &["<|im_start|>", "user\n", "Oh", " no"]);
+        let tally = tallied("Oh no", &read);
         assert_eq!((tally.tokens, tally.scored, tally.bytes, tally.index), (4, 2, 5, 4));
         assert_eq!(tally.worst[0].offset, 0);
     }
 
     #[test]
     fn means_are_over_scored_tokens_and_their_bytes() {
-        let token = |bytes: &[u8]| (TokenId(5), serde_bytes::ByteBuf::from(bytes));
-        let mut tally = Tally::new("a b c", &[token(b"a"), token(b" b"), token(b" c")], 1, 0);
+        let read = Read::whole("a b c", &["a", " b", " c"], false);
+        let mut tally = Tally::new("a b c", &read);
         for logprob in [-1.0_f32, -2.0] {
             tally.add(&Step { bytes: b" b".to_vec(), logprob, rank: 3, ..Step::default() });
         }

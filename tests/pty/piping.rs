@@ -352,12 +352,15 @@ fn what_concerns_the_template_is_said_only_where_one_is_used() {
     let file = home.path().join("text.txt");
     std::fs::write(&file, "Hi there").unwrap();
     let file = file.to_str().unwrap();
-    let said_of_it = |arguments: &[&str]| {
-        let output = glassbox(home.path(), &[arguments, &["--model", "base"]].concat(), None);
+    let said_by = |arguments: &[&str]| {
+        let output = glassbox(home.path(), arguments, None);
         let errors = String::from_utf8_lossy(&output.stderr).into_owned();
         assert!(output.status.success(), "{arguments:?}: {errors}");
         errors.contains("no chat template")
     };
+    let said_of_it = |arguments: &[&str]| said_by(&[arguments, &["--model", "base"]].concat());
+    assert!(!said_by(&["compare", "base", "base", file]));
+    assert!(said_by(&["compare", "base", "base", file, "--as-message"]));
     for bare in [
         &["ask", "--raw", "--max-tokens", "1", "Hi"][..],
         &["score", file],

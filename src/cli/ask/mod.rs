@@ -21,6 +21,7 @@ use super::adapter_args::usable;
 use super::args::AskArgs;
 use super::session::Session;
 use super::setup::Setup;
+use super::tokenize::doubt;
 use crate::app::without_oldest;
 use crate::attachment::Attachment;
 use crate::chat::{ChatSettings, Intervention, Role, Run, RunId, StopReason, Timings, Usage};
@@ -34,7 +35,7 @@ use crate::model_entry::ModelEntry;
 use crate::runtime;
 use crate::sampling::Sampling;
 use crate::store::random_id;
-use crate::token::{Step, TokenId, Vocabulary};
+use crate::token::{BLANK_SIGN, Step, TokenId, Vocabulary};
 
 /// Runs the command; gives the exit code.
 ///
@@ -178,9 +179,16 @@ impl AskArgs {
 /// A text that the model goes on with as it is.
 async fn raw(session: &mut Session, text: String, special: bool) -> anyhow::Result<Prompt> {
     if !special {
+        // A server may have no tokenizer to ask; it reads the text all the same.
+        if text.contains(BLANK_SIGN)
+            && let Ok(tokens) = session.tokenize(&text, false, true).await
+        {
+            doubt(&tokens, &text).into_iter().for_each(super::note);
+        }
         return Ok(Prompt::Raw { text });
     }
     let tokens = session.tokenize(&text, true, true).await?;
+    doubt(&tokens, &text).into_iter().for_each(super::note);
     let ids: Vec<TokenId> = tokens.into_iter().map(|(id, _)| id).collect();
     Ok(Prompt::Ids { ids, taken: Vec::new(), chat: false })
 }

@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, bail};
 
+use super::super::LastLineEnd;
 use crate::attachment::Attachment;
 
 /// After so long without an end of standard input it is said that it is waited for.
@@ -80,7 +81,7 @@ fn stdin() -> anyhow::Result<String> {
         bytes.recv()
     });
     let bytes = read.context("standard input cannot be read")?.context("standard input cannot be read")?;
-    super::super::text_of(bytes)
+    super::super::text_of(bytes, LastLineEnd::Dropped)
 }
 
 #[cfg(test)]

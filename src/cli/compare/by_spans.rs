@@ -30,7 +30,7 @@ pub async fn compare(
 ) -> anyhow::Result<()> {
     let mut both: Vec<Vec<Vec<Scored>>> = Vec::new();
     for entry in &entries {
-        let mut model = Model::load(entry, &[], engine, config).await?;
+        let mut model = Model::load(entry, &[], engine, config, super::templated(args, sources)).await?;
         if !model.loaded.capabilities.has(Capability::Scores) {
             bail!(
                 "what runs {} does not tell how likely a text is; a glassbox engine, vLLM and SGLang do",

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use super::super::args::CompareArgs;
 use super::super::ask::{rounded, write};
 use super::super::score::place;
-use super::super::tokenize::{entry, piece};
+use super::super::tokenize::{counted, entry, piece};
 use super::super::windows::windows;
 use super::sources::{Source, Tokens};
 use super::{Model, SHOWN};
@@ -20,7 +20,7 @@ use crate::export::json::number;
 use crate::inspect::contrast::{Contrast, Summary};
 use crate::model_entry::ModelEntry;
 use crate::sanitize;
-use crate::token::{Candidate, TokenId, Vocabulary, end_of};
+use crate::token::{Candidate, TokenId, Vocabulary};
 
 /// Compares on every text, with the reference loaded.
 ///
@@ -98,7 +98,7 @@ fn windows_apart(
         bail!("--window {window} is longer than the context of this model, {context} tokens");
     }
     if ids.len() < window {
-        bail!("--window {window} is longer than the text, which has {} tokens", ids.len());
+        bail!("--window {window} is longer than the text, which has {}", counted(ids.len()));
     }
     let of = |(index, chunk): (usize, &[TokenId])| {
         let mut ids = chunk.to_vec();
@@ -226,13 +226,10 @@ impl Found<'_> {
 
     /// Line and column in a file, else which token.
     fn place(&self, source: &Source, at: usize) -> String {
-        let from_text = source.text().and_then(|text| {
-            let skipped = usize::from(self.read.begins);
-            (skipped..at)
-                .try_fold(0, |offset, index| Some(end_of(text.as_bytes(), offset, &self.read.all[index].1)))
-                .filter(|offset| text.is_char_boundary((*offset).min(text.len())))
-                .map(|offset| place(text.as_bytes(), offset))
-        });
+        let from_text = source
+            .text()
+            .zip(self.read.offset(at))
+            .and_then(|(text, offset)| text.is_char_boundary(offset).then(|| place(text.as_bytes(), offset)));
         from_text.map_or_else(|| format!("token {at}"), |(line, column)| format!("{line}:{column}"))
     }
 }
@@ -244,7 +241,7 @@ mod tests {
 
     fn read(count: i32, begins: bool) -> Tokens {
         let tokens = (0..count).map(|id| (TokenId(id), ByteBuf::new())).collect();
-        Tokens { all: tokens, begins, end: count as usize }
+        Tokens { all: tokens, begins, end: count as usize, from: 0, ends: None }
     }
 
     #[test]

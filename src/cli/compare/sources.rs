@@ -6,7 +6,7 @@ use serde_bytes::ByteBuf;
 
 use super::super::args::{CompareArgs, Reading};
 use super::super::chats::Chats;
-use super::super::reading;
+use super::super::reading::{self, Read};
 use super::super::score::Text;
 use super::super::session::Session;
 use super::super::setup::Setup;
@@ -64,6 +64,10 @@ pub struct Tokens {
     pub begins: bool,
     /// Behind the last that counts.
     pub end: usize,
+    /// Where in the joined bytes the texts may begin.
+    pub from: usize,
+    /// Of a file: where in it each token ends, and the first that is its own.
+    pub ends: Option<(Vec<usize>, usize)>,
 }
 
 impl Source {
@@ -104,7 +108,7 @@ impl Source {
         match self {
             Self::File(text) => {
                 let read = reading::read(session, vocabulary, &text.text, how).await?;
-                Ok(Tokens { all: read.tokens, begins: read.begins, end: read.own.end })
+                Ok(Tokens::of(read, &text.text))
             }
             Self::Chat { messages, .. } => {
                 let continue_last = messages.last().is_some_and(|message| message.role == Role::Assistant);
@@ -113,17 +117,29 @@ impl Source {
                 let prompt = Prompt::Chat { messages: messages.clone(), continue_last, setting };
                 let reading::Rendered { tokens, begins, .. } =
                     reading::rendered(session, vocabulary, prompt).await?;
-                Ok(Tokens { end: tokens.len(), all: tokens, begins })
+                Ok(Tokens { end: tokens.len(), all: tokens, begins, from: 0, ends: None })
             }
         }
     }
 }
 
 impl Tokens {
+    /// Those of a file's text.
+    fn of(read: Read, text: &str) -> Self {
+        let ends = Some((read.ends(text), read.own.start.max(usize::from(read.begins))));
+        Self { all: read.tokens, begins: read.begins, end: read.own.end, from: read.from, ends }
+    }
+
+    /// Where in a file's text a token begins; `None` for what is not of it.
+    pub fn offset(&self, at: usize) -> Option<usize> {
+        let (ends, own) = self.ends.as_ref()?;
+        (at >= *own).then(|| at.checked_sub(1).map_or(0, |before| ends[before]))
+    }
+
     /// Where the texts stand among the tokens, in order: for each, the byte at which it begins.
     pub fn places(&self, texts: &[&str]) -> Vec<Option<Place>> {
         let whole: Vec<u8> = self.all.iter().flat_map(|(_, bytes)| bytes.iter().copied()).collect();
-        let mut from = 0;
+        let mut from = self.from;
         let mut place = |text: &&str| {
             let text = text.trim().as_bytes();
             let blank = with_blanks(text).0;
@@ -162,11 +178,25 @@ mod tests {
             all: pieces.iter().map(|piece| (TokenId(1), ByteBuf::from(piece.as_bytes()))).collect(),
             begins: false,
             end: pieces.len(),
+            from: 0,
+            ends: None,
         };
         let read = tokens(&["<s>", "user", "\n", "Hi", " there", "<e>", "me", "\n", "Hi", "<e>"]);
         let places = read.places(&["Hi there", "Hi", "gone", ""]);
         assert_eq!(places[0], Some(Place { from: 8, to: 16 }));
         assert_eq!(places[1], Some(Place { from: 22, to: 24 }));
         assert_eq!(&places[2..], [None, None]);
+        // A message that is spelt as something of the template before it.
+        let read = Tokens { from: 9, ..tokens(&["<user>", "user", "\n", "user"]) };
+        assert_eq!(read.places(&["user"]), [Some(Place { from: 11, to: 15 })]);
+    }
+
+    #[test]
+    fn a_token_of_a_message_has_its_place_in_the_file() {
+        let text = "\nsome text\n";
+        let read = Tokens::of(Read::of_message(text, &["<s>", "<user>", " some", " text", "<e>"]), text);
+        assert_eq!([0, 1, 2, 3].map(|at| read.offset(at)), [None, None, Some(1), Some(5)]);
+        let read = Tokens::of(Read::whole("Oh no", &["<s>", " Oh", " no"], true), "Oh no");
+        assert_eq!([0, 1, 2].map(|at| read.offset(at)), [None, Some(0), Some(2)]);
     }
 }

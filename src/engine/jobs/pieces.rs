@@ -7,7 +7,7 @@ use crate::engine::model::vocabulary;
 use crate::engine::protocol::{Failure, FailureKind};
 use crate::engine::tokenizer::Tokenizer;
 use crate::inspect::pieces::{Pieces, Word};
-use crate::token::{TokenId, end_of, with_blanks};
+use crate::token::{SIGNS_ARE_BLANKS, TokenId, end_of, with_blanks};
 
 /// Longest text that is told, bytes: beyond it nothing can be looked at.
 const LONGEST: usize = 1 << 20;
@@ -66,8 +66,7 @@ fn spells_other(model: &LoadedModel, ids: &[TokenId], text: &str) -> Option<Stri
     if is(text.as_bytes()) {
         None
     } else if is(&with_blanks(text.as_bytes()).0) {
-        let sign = "this vocabulary spells blanks with ▁, so the text's own ▁ are blanks to the model: their bytes differ";
-        Some(sign.into())
+        Some(SIGNS_ARE_BLANKS.into())
     } else {
         Some(
             "the tokenizer changes this text before it cuts it, so the tokens' bytes are not the text's"
