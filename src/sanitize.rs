@@ -86,7 +86,7 @@ pub fn for_display(text: &str) -> String {
 }
 
 /// Text that may leave the app: to the clipboard, a terminal, an export. Keeps lines, tabs and the characters without a
-/// shape that scripts need; shows or drops all else that could act.
+/// shape that scripts need; all else that could act, or is not seen, is there by its name.
 pub fn for_copy(text: &str) -> String {
     let mut copied = String::with_capacity(text.len());
     let mut marks = 0;
@@ -118,7 +118,11 @@ pub fn for_copy(text: &str) -> String {
                 copied.push(c);
                 continue;
             }
-            c if is_formless(c) => continue,
+            // What no script needs would be gone without a word.
+            c if is_formless(c) => {
+                copied.push_str(&revealed(c));
+                continue;
+            }
             c if c.width() == Some(0) => {
                 marks += 1;
                 if marks <= MOST_MARKS {
@@ -430,7 +434,7 @@ mod tests {
         assert_eq!(for_copy("می\u{200C}خواهم"), "می\u{200C}خواهم");
         assert_eq!(for_copy("\u{1B}]52;c;x\u{7}\u{202E}\r"), "␛]52;c;x␇⟨U+202E⟩␍");
         assert_eq!(for_copy("ភាសា\u{200B}ខ្មែរ שלום\u{200F}!"), "ភាសា\u{200B}ខ្មែរ שלום\u{200F}!");
-        assert_eq!(for_copy("a\u{FEFF}\u{2066}b\u{206A}"), "a⟨U+2066⟩b");
+        assert_eq!(for_copy("a\u{FEFF}\u{2066}b\u{206A}"), "a⟨U+FEFF⟩⟨U+2066⟩b⟨U+206A⟩");
     }
 
     #[test]

@@ -29,7 +29,59 @@ use crate::ui::widgets::{number, text};
 /// Least columns of the opened head beside the grid.
 const HEAD: u16 = 33;
 
-const CAPTION: &str = "A cell is a head: letter, how it reads; bar, how much it writes.";
+/// What is drawn of the attention.
+#[derive(Clone, Copy)]
+enum Drawn {
+    /// One head at all tokens, or the rollout.
+    Matrix,
+    /// The opened head alone.
+    Head,
+    /// The grid, with the opened head beside it or below.
+    Grid(Cells),
+}
+
+/// What a head is in the grid.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Cells {
+    /// A letter and a bar.
+    Lettered,
+    /// A bar, or the letter of the opened one.
+    Bars,
+    /// Half a cell: two blocks share a row.
+    Halves,
+}
+
+impl Drawn {
+    fn of(shown: &Shown<'_>, room: Rect, wide: bool) -> Self {
+        if shown.app.inspector.attention.picture != AttentionPicture::Heads {
+            return Self::Matrix;
+        }
+        if shown.attention.overview.is_empty() || !wide && shown.app.inspector.inside.opened {
+            return Self::Head;
+        }
+        let (width, below) = if wide { (grid_width(shown, room), 2) } else { (room.width, 3) };
+        Self::Grid(grid::cells(shown, Rect { width, height: room.height.saturating_sub(below), ..room }))
+    }
+
+    fn caption(self) -> &'static str {
+        match self {
+            Self::Matrix => "A row is a token that reads, a column one that it reads.",
+            Self::Head => "How much the head reads of each token, and what that brings.",
+            Self::Grid(Cells::Lettered) => LETTERED,
+            Self::Grid(Cells::Bars) => "A cell is a head: its bar is how much it writes.",
+            Self::Grid(Cells::Halves) => "Half a cell is a head: its fill is how much it writes.",
+        }
+    }
+}
+
+/// The longest caption, by which it is told what there is room for.
+const LETTERED: &str = "A cell is a head: letter, how it reads; bar, how much it writes.";
+
+/// Columns of the grid beside the opened head.
+fn grid_width(shown: &Shown<'_>, under: Rect) -> u16 {
+    let room = under.width - HEAD;
+    grid::width(shown, room).max(24).min(room)
+}
 
 /// What is on display.
 struct Shown<'a> {
@@ -151,40 +203,37 @@ fn level(share: f32) -> usize {
 
 /// Draws the station under the strip.
 pub fn draw(app: &App, theme: &Theme, area: Rect, buf: &mut Buffer) {
-    let Some(frame) = Frame::of(app, theme, area, CAPTION) else { return };
+    let Some(frame) = Frame::of(app, theme, area, LETTERED) else { return };
     let Some(shown) = Shown::of(app, theme) else {
         return frame.empty_of_token("attention at ", "", &frame::missing_of(app, "attention"), buf);
     };
-    let area = frame.area;
-    subject(&shown, area, buf);
+    let wide = frame.area.width + 1 >= INSPECTOR.0;
+    let drawn = Drawn::of(&shown, frame.room(), wide);
+    let Some(frame) = Frame::of(app, theme, area, drawn.caption()) else { return };
+    subject(&shown, frame.area, buf);
     let under = frame.under(buf);
-    let wide = area.width + 1 >= INSPECTOR.0;
-    if app.inspector.attention.picture != AttentionPicture::Heads {
-        matrix::draw(&shown, under, buf);
-    } else if shown.attention.overview.is_empty() {
-        head::draw(&shown, under, buf);
-    } else if wide {
-        let room = under.width - HEAD;
-        let width = grid::width(&shown, room).max(24).min(room);
-        let folded = grid::folded(&shown, under.height.saturating_sub(2));
-        let legend = grid::legend(&shown, under.width, folded);
-        let least = if under.height > 12 { legend.len() as u16 } else { 0 };
-        let upper = Rect { height: under.height - least, ..under };
-        let (left, right) = text::split(upper, width);
-        grid::draw(&shown, left, folded, buf);
-        head::draw(&shown, right, buf);
-        row::stack(&legend[..usize::from(least)], under, upper.height, buf);
-    } else if app.inspector.inside.opened {
-        head::draw(&shown, under, buf);
-    } else {
-        narrow(&shown, under, buf);
+    match drawn {
+        Drawn::Matrix => matrix::draw(&shown, under, buf),
+        Drawn::Head => head::draw(&shown, under, buf),
+        Drawn::Grid(cells) if wide => beside(&shown, under, cells == Cells::Halves, buf),
+        Drawn::Grid(cells) => narrow(&shown, under, cells == Cells::Halves, buf),
     }
 }
 
+/// The grid and the opened head beside it.
+fn beside(shown: &Shown<'_>, under: Rect, folded: bool, buf: &mut Buffer) {
+    let legend = grid::legend(shown, under.width, folded);
+    let least = if under.height > 12 { legend.len() as u16 } else { 0 };
+    let upper = Rect { height: under.height - least, ..under };
+    let (left, right) = text::split(upper, grid_width(shown, under));
+    grid::draw(shown, left, folded, buf);
+    head::draw(shown, right, buf);
+    row::stack(&legend[..usize::from(least)], under, upper.height, buf);
+}
+
 /// The grid alone, and in a row or two what the opened head does.
-fn narrow(shown: &Shown<'_>, area: Rect, buf: &mut Buffer) {
+fn narrow(shown: &Shown<'_>, area: Rect, folded: bool, buf: &mut Buffer) {
     let theme = shown.theme;
-    let folded = grid::folded(shown, area.height.saturating_sub(3));
     let legend = grid::legend(shown, area.width, folded);
     let legend = if area.height > 12 { legend } else { Vec::new() };
     let (title, here) = (shown.title(), shown.does().unwrap_or_default());

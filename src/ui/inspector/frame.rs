@@ -42,6 +42,12 @@ impl<'a> Frame<'a> {
         text::below(under, u16::from(self.area.height > 20))
     }
 
+    /// The area that [`Frame::under`] gives, with nothing drawn.
+    pub fn room(&self) -> Rect {
+        let taken = 1 + self.caption.len() as u16 + u16::from(self.area.height > 20);
+        text::below(self.area, taken)
+    }
+
     /// The same without the blank row.
     pub fn close_under(&self, buf: &mut Buffer) -> Rect {
         text::below(self.area, 1 + row::stack(&self.caption, self.area, 1, buf))

@@ -155,21 +155,34 @@ fn rows(app: &App, lens: &Lens, table: &Table<'_, 12>, area: Rect, buf: &mut Buf
     }
 }
 
-/// `em–14 folded: ␣Paris is never better than rank 2678`
+/// `em–14 left out: ␣Paris is never better than rank 2678`
 fn folded(app: &App, theme: &Theme, rows: &[LensRow], area: Rect, buf: &mut Buffer) {
     let name = frame::shown_name(app, theme);
     let until =
         rows.last().and_then(|row| row.layer).map_or_else(|| "em".to_owned(), |layer| format!("em–{layer}"));
-    let best = rows.iter().filter_map(|row| row.followed.first()).map(|chosen| chosen.rank).min();
-    let words = match best {
+    let ranks = || rows.iter().filter_map(|row| row.followed.first()).map(|chosen| chosen.rank);
+    let said = match ranks().min() {
+        Some(1) => {
+            let count = match ranks().filter(|rank| *rank == 1).count() {
+                1 => "one".to_owned(),
+                count => count.to_string(),
+            };
+            [
+                format!("{until} left out: {name} was on top in {count} of them"),
+                format!("{until} left out: {name} was on top"),
+            ]
+        }
         Some(rank) => {
             let rank = number::grouped(rank.into());
-            let whole = format!("{until} left out: {name} is never better than rank {rank}");
-            let fits = text::width(&whole) < area.width;
-            if fits { whole } else { format!("{until} left out: {name} at best rank {rank}") }
+            [
+                format!("{until} left out: {name} is never better than rank {rank}"),
+                format!("{until} left out: {name} at best rank {rank}"),
+            ]
         }
-        None => format!("{until} left out"),
+        None => [format!("{until} left out"), format!("{until} left out")],
     };
+    let [whole, short] = said;
+    let words = if text::width(&whole) < area.width { whole } else { short };
     let style = theme.style(Role::Muted);
     let unfolds = "↑ shows";
     let row = Row::of(1, words.clone(), style);

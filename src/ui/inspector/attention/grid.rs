@@ -7,7 +7,7 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::style::Style;
 
-use super::{Shown, strength};
+use super::{Cells, Shown, strength};
 use crate::inspect::trace::{HeadClass, HeadReading};
 use crate::theme::{Role, Theme};
 use crate::ui::widgets::row::{self, Row};
@@ -90,9 +90,20 @@ fn letter(class: HeadClass, theme: &Theme) -> &'static str {
 
 /// Whether two blocks share a row, since there are half as many more of them as an area has rows; for fewer it is
 /// scrolled, and they keep their letters. Half blocks take fills.
-pub fn folded(shown: &Shown<'_>, height: u16) -> bool {
+fn folded(shown: &Shown<'_>, height: u16) -> bool {
     let fills = shown.theme.has_fills() && !shown.theme.symbols.ascii;
     fills && 2 * shown.attention.overview.len() > 3 * usize::from(height.saturating_sub(TITLES))
+}
+
+/// What a head is in so much room.
+pub fn cells(shown: &Shown<'_>, room: Rect) -> Cells {
+    if folded(shown, room.height) {
+        Cells::Halves
+    } else if HeadColumns::of(shown, room.width).each == 1 {
+        Cells::Bars
+    } else {
+        Cells::Lettered
+    }
 }
 
 /// What the letters and bars mean, or the half blocks.

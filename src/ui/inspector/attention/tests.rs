@@ -141,6 +141,19 @@ fn many_heads_take_a_cell_each_and_the_opened_one_stays_in_view() {
 }
 
 #[test]
+fn the_caption_tells_what_a_cell_of_the_grid_is() {
+    let caption = |heads, width, height| {
+        let rows = drawn(&app_of(heads, Some(attention(heads as usize)), " France"), &theme(), width, height);
+        rows[1].trim().to_owned()
+    };
+    assert_eq!(caption(9, 100, 44), "A cell is a head: letter, how it reads; bar, how much it writes.");
+    assert_eq!(caption(48, 100, 44), "A cell is a head: its bar is how much it writes.");
+    let halves = "Half a cell is a head: its fill is how much it writes.";
+    assert_eq!(caption(48, 67, 24), halves);
+    assert_eq!(caption(9, 67, 24), halves);
+}
+
+#[test]
 fn what_is_not_known_is_said() {
     as_drawn!("not_known", drawn(&app_of(9, None, " France"), &theme(), 67, 30));
     as_drawn!("no_token", drawn(&empty(), &theme(), 46, 20));

@@ -74,6 +74,18 @@ fn ranks_of_a_large_vocabulary_stand_apart() {
 }
 
 #[test]
+fn layers_left_out_that_had_it_on_top_say_so() {
+    let mut lens = lens();
+    lens.rows[3].followed[0].rank = 1;
+    for (width, expected) in
+        [(67, "em–13 left out: ␣Paris was on top in one of them"), (46, "em–13 left out: ␣Paris was on top")]
+    {
+        let rows = drawn(&app(Some(lens.clone())), &theme(), width, 24);
+        assert!(rows.iter().any(|row| row.trim_start().starts_with(expected)), "{rows:#?}");
+    }
+}
+
+#[test]
 fn what_is_not_known_is_said_and_no_size_is_too_small() {
     as_drawn!("not_read", drawn(&app(None), &theme(), 67, 8));
     testing::at_every_size(super::draw, vec![empty(), app(Some(lens()))]);
