@@ -3,6 +3,7 @@
 mod offers;
 mod pull;
 mod served;
+mod template;
 
 use std::fmt::Write as _;
 
@@ -76,7 +77,7 @@ fn list(setup: &Setup, as_json: bool) {
             Ok(Some(facts)) => (
                 facts.quantisation.clone(),
                 mib(facts.file_size),
-                facts.context_length.to_string(),
+                if facts.context_length == 0 { "–".to_owned() } else { facts.context_length.to_string() },
                 "here".to_owned(),
             ),
             Ok(None) => {
@@ -232,6 +233,7 @@ fn info(setup: &Setup, name: &str, as_json: bool) -> anyhow::Result<()> {
         super::print(&value.to_string());
         return Ok(());
     }
+    let (template, of_template) = template::used(&entry, &path, &facts);
     let ModelFacts { architecture, layers, heads, kv_heads, embedding_length, .. } = &facts;
     let context = params.context_for(&facts);
     let rows = [
@@ -247,11 +249,8 @@ fn info(setup: &Setup, name: &str, as_json: bool) -> anyhow::Result<()> {
             ),
         ),
         ("vocabulary", format!("{} tokens", facts.vocabulary_size)),
-        ("context", format!("{} tokens, {context} in use by the settings", facts.context_length)),
-        (
-            "template",
-            if facts.chat_template.is_some() { "built in" } else { "none: a plain transcript" }.to_owned(),
-        ),
+        ("context", format!("{}, {context} in use by the settings", trained(facts.context_length))),
+        ("template", template),
         ("licence", facts.licence.clone().unwrap_or_else(|| "not stated in the file".to_owned())),
         (
             "memory",
@@ -264,11 +263,16 @@ fn info(setup: &Setup, name: &str, as_json: bool) -> anyhow::Result<()> {
         ),
     ];
     let workers = (!entry.rpc.is_empty()).then(|| ("workers", entry.rpc.join(", ")));
-    let doubts = facts.doubts.iter().map(|doubt| ("doubt", doubt.clone()));
+    let doubts = of_template.iter().chain(&facts.doubts).map(|doubt| ("doubt", doubt.clone()));
     let rows = rows.into_iter().chain(workers).chain(doubts);
     let lines: Vec<String> = rows.map(|(name, value)| format!("{name:<13} {value}")).collect();
     super::print(&crate::sanitize::for_copy(&lines.join("\n")));
     Ok(())
+}
+
+/// How long a context a model was trained for, which a file of an architecture that is not known does not tell.
+fn trained(context: u32) -> String {
+    if context == 0 { "unknown".to_owned() } else { format!("{context} tokens") }
 }
 
 /// What is known of a model without asking its server.
@@ -305,4 +309,14 @@ fn server_json(server: &Server) -> serde_json::Value {
         Key::File(path) => json!({ "file": path }),
     });
     json!({ "address": server.address, "id": server.id, "api": server.api.key(), "key": key })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_context_that_a_file_does_not_tell_is_unknown() {
+        assert_eq!([trained(0), trained(2048)], ["unknown", "2048 tokens"]);
+    }
 }

@@ -199,7 +199,12 @@ fn row(app: &App, table: &Table<'_, 6>, (item, width): (&CatalogueItem, u16)) ->
         text(sanitize::for_display(called(item))),
         text(quantisation.unwrap_or_else(unknown)),
         text(size.map_or_else(unknown, number::bytes)),
-        text(facts.map_or_else(unknown, |f| f.context_length.to_string())),
+        text(
+            facts
+                .map(|f| f.context_length)
+                .filter(|length| *length > 0)
+                .map_or_else(unknown, |length| length.to_string()),
+        ),
         text(speed.unwrap_or_else(unknown)),
         if caution { Cell::of(format!("! {state}"), table.theme.style(Role::Warn)) } else { text(state) },
     ])
@@ -400,11 +405,15 @@ fn facts_lines(app: &App, item: &CatalogueItem) -> Vec<String> {
         number::bytes(facts.kv_bytes_per_token),
         working.unwrap_or_default()
     );
+    let has_own = facts.chat_template.is_some();
     let template = match loaded.map(|loaded| loaded.template) {
-        Some(TemplateKind::ChatMl) => "template ChatML in place of its own",
+        Some(TemplateKind::ChatMl) if has_own => "template ChatML in place of its own",
+        Some(TemplateKind::ChatMl) => "template none, ChatML",
+        Some(TemplateKind::Plain) if has_own => "plain transcript in place of its template",
         Some(TemplateKind::Model) => "template built in",
-        None if facts.chat_template.is_some() => "template built in",
-        Some(TemplateKind::Plain) | None => "template none, plain transcript",
+        None if has_own => "template built in",
+        Some(TemplateKind::Plain) => "template none, plain transcript",
+        None => "template none",
     };
     let hash = app.model.hash.as_ref().filter(|_| loaded.is_some());
     let hash = hash.map(|hash| format!("   file checked {}…", hash.chars().take(8).collect::<String>()));
