@@ -12,6 +12,14 @@ const FORBIDS: f32 = 2.0;
 const ALL_ARE_TOP: f32 = 0.01;
 /// So many tokens are kept by no cut that was meant as one.
 const MANY_KEPT: u32 = 100;
+/// So little of the probability, or of a standard deviation, is the likeliest token's alone.
+const TINY: f32 = 0.01;
+/// From this ratio on, none but the likeliest token is likely enough.
+const NEARLY_ONE: f32 = 0.99;
+/// Above this a penalty on logits forbids what it acts on.
+const LARGE: f32 = 10.0;
+/// No vocabulary has tokens of more surprise than this many bits in a text.
+const MOST_BITS: f32 = 20.0;
 
 const NO_TOKENS: &str = "does nothing while penalty_last_n is 0: it sees no tokens";
 const NO_DRY: &str = "does nothing while dry_multiplier is 0";
@@ -86,6 +94,9 @@ impl Sampling {
             {
                 Some(NO_DRY)
             }
+            "dry_allowed_length" | "dry_penalty_last_n" if self.dry_sees_too_little() => {
+                Some("DRY does nothing where it sees no more tokens than dry_allowed_length lets pass")
+            }
             "dynatemp_exponent" if self.dynatemp_range <= 0.0 => {
                 Some("does nothing while dynatemp_range is 0")
             }
@@ -103,6 +114,7 @@ impl Sampling {
     /// Why no reply is as it was meant.
     fn spoils(&self, key: &str) -> Option<&'static str> {
         let draws = self.temperature > 0.0;
+        let cuts = draws && self.mirostat != 2 && self.min_keep < 2;
         let looks_back = self.penalty_last_n != 0;
         match key {
             "temperature" if self.temperature > HOT => {
@@ -114,6 +126,19 @@ impl Sampling {
             "top_p" if draws && self.top_p <= 0.0 => Some("0 leaves the likeliest token alone; 1 is off"),
             "typical_p" if draws && self.typical_p <= 0.0 => Some("0 leaves a single token; 1 is off"),
             "min_p" if draws && self.min_p >= 1.0 => Some("1 leaves the likeliest token alone; 0 is off"),
+            "top_p" if cuts && self.top_p < TINY => {
+                Some("so little leaves the likeliest token alone; 1 is off, 0.95 is usual")
+            }
+            "typical_p" if cuts && self.typical_p < TINY => Some("so little leaves a single token; 1 is off"),
+            "min_p" if cuts && self.min_p >= NEARLY_ONE => {
+                Some("so much leaves the likeliest token alone; 0 is off, 0.05 is usual")
+            }
+            "top_n_sigma" if cuts && self.top_n_sigma > 0.0 && self.top_n_sigma < TINY => {
+                Some("so little leaves the likeliest token alone; below 0 is off, 1 is usual")
+            }
+            "mirostat_tau" if draws && self.mirostat == 2 && self.mirostat_tau > MOST_BITS => {
+                Some("no token is so surprising that any is cut; 5 is usual")
+            }
             "min_keep" if draws && self.min_keep > MANY_KEPT => {
                 Some("so many tokens are always left that no stage cuts what it should; 0 is usual")
             }
@@ -134,8 +159,27 @@ impl Sampling {
             "presence_penalty" if looks_back && self.presence_penalty < 0.0 => {
                 Some("below 0 makes what was there likelier; 0 is off")
             }
+            "frequency_penalty" if looks_back && self.frequency_penalty > LARGE => {
+                Some("so much forbids every word that was there; 0 is off, 0.5 is usual")
+            }
+            "presence_penalty" if looks_back && self.presence_penalty > LARGE => {
+                Some("so much forbids every word that was there; 0 is off, 0.5 is usual")
+            }
+            "dry_multiplier" if self.dry_penalty_last_n != 0 && self.dry_multiplier > LARGE => {
+                Some("so much forbids every repetition; 0 is off, 0.8 is usual")
+            }
+            "stop" if self.stop.iter().any(|text| is_blank(text)) => {
+                Some("a blank ends every reply behind its first word")
+            }
             _ => None,
         }
+    }
+
+    /// Whether the last tokens that DRY sees have no room for a repetition that is punished.
+    fn dry_sees_too_little(&self) -> bool {
+        self.dry_multiplier > 0.0
+            && self.dry_penalty_last_n > 0
+            && i64::from(self.dry_penalty_last_n) < i64::from(self.dry_allowed_length) + 1
     }
 
     /// Whether a setting has the value that means nothing by itself: off, or the default of what belongs to another.
@@ -178,6 +222,11 @@ impl Sampling {
         let penalties = ["repeat_penalty", "frequency_penalty", "presence_penalty"];
         penalties.into_iter().any(|key| !self.is_neutral(key))
     }
+}
+
+/// A text of blanks alone. A line end is a sensible end of a reply.
+fn is_blank(text: &str) -> bool {
+    !text.is_empty() && text.chars().all(|c| matches!(c, ' ' | '\t'))
 }
 
 #[cfg(test)]
@@ -228,6 +277,29 @@ mod tests {
         check(|s| s.repeat_penalty = 0.1, &["repeat_penalty"]);
         check(|s| s.repeat_penalty = 5.0, &["repeat_penalty"]);
         check(|s| s.frequency_penalty = -1.0, &["frequency_penalty"]);
+        check(|s| s.top_p = 0.005, &["top_p"]);
+        check(|s| s.typical_p = 0.005, &["typical_p"]);
+        check(|s| s.min_p = 0.99, &["min_p"]);
+        check(|s| s.top_n_sigma = 0.001, &["top_n_sigma"]);
+        check(|s| s.top_n_sigma = 1.0, &[]);
+        // Some are kept all the same.
+        check(|s| (s.top_p, s.min_keep) = (0.005, 3), &[]);
+        check(|s| s.frequency_penalty = 50.0, &["frequency_penalty"]);
+        check(|s| s.presence_penalty = 50.0, &["presence_penalty"]);
+        check(|s| (s.presence_penalty, s.penalty_last_n) = (2.0, 256), &[]);
+        check(|s| s.dry_multiplier = 100.0, &["dry_multiplier"]);
+        check(
+            |s| (s.mirostat, s.mirostat_tau, s.top_k, s.top_p, s.min_p) = (2, 100.0, 0, 1.0, 0.0),
+            &["mirostat_tau"],
+        );
+        check(|s| (s.dry_multiplier, s.dry_penalty_last_n) = (0.8, 2), &["dry_penalty_last_n"]);
+        check(
+            |s| (s.dry_multiplier, s.dry_penalty_last_n, s.dry_allowed_length) = (0.8, 10, 10),
+            &["dry_allowed_length", "dry_penalty_last_n"],
+        );
+        check(|s| (s.dry_multiplier, s.dry_penalty_last_n) = (0.8, 3), &[]);
+        check(|s| s.stop = vec!["END".into(), " ".into()], &["stop"]);
+        check(|s| s.stop = vec!["\n".into(), "\n\n".into(), " x".into()], &[]);
         check(
             |s| (s.temperature, s.seed, s.dynatemp_range, s.mirostat) = (0.0, Some(7), 0.5, 2),
             &["dynatemp_range", "top_k", "top_p", "min_p", "mirostat", "seed"],
