@@ -9,6 +9,7 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use super::Warning;
+use super::near::key_meant;
 pub(crate) use super::near::{did_you_mean, nearest};
 use super::setting::Setting;
 use crate::model_entry::without_secrets;
@@ -205,7 +206,7 @@ impl<'r, 't> Section<'r, 't> {
             let name = key.get_ref().as_ref();
             if !self.known.contains(&name) {
                 let shown = self.dotted(self.report.source(key.span()));
-                let hint = did_you_mean(name, self.known.iter().copied());
+                let hint = key_meant(&self.path, name, &self.known);
                 self.report.warn(
                     key.span().start,
                     &shown,

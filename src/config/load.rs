@@ -111,7 +111,15 @@ fn file(name: &str, text: &str, config: &mut Config) -> Vec<Warning> {
 
 /// Puts a whole document over `config`; its models come first in the list.
 fn document(mut top: Section, config: &mut Config) {
-    top.put("model", &mut config.model, not_empty);
+    if top.raw("model").is_some_and(|value| value.get_ref().is_array() || value.get_ref().is_table()) {
+        let message = format!(
+            "names the model to start with; models are entered under [[models]]; \"{}\" is used",
+            config.model
+        );
+        top.report.warn(top.start_of("model"), "model", message);
+    } else {
+        top.put("model", &mut config.model, not_empty);
+    }
     top.put("system", &mut config.system, anything);
     top.put("model_folders", &mut config.model_folders, no_empty_text);
     top.put("other_apps", &mut config.other_apps, anything);

@@ -3,6 +3,7 @@
 //! Invariant: what is taken here is what a configuration file may hold under `[sampling]`.
 
 use super::document::{Report, Section, did_you_mean};
+use super::near::called_here;
 use super::sections;
 use crate::sampling::{SAMPLING_KEYS, SamplingOverrides, setting};
 
@@ -13,7 +14,8 @@ use crate::sampling::{SAMPLING_KEYS, SamplingOverrides, setting};
 pub fn sampler_setting(key: &str, value: &str) -> Result<SamplingOverrides, String> {
     let key = key.trim().replace('-', "_");
     if !SAMPLING_KEYS.contains(&key.as_str()) {
-        let hint = did_you_mean(&key, SAMPLING_KEYS.iter().copied());
+        let meant = called_here(&key).unwrap_or(&key);
+        let hint = did_you_mean(meant, SAMPLING_KEYS.iter().copied());
         return Err(format!("there is no setting {key}{hint}"));
     }
     let value = value.trim();
@@ -38,7 +40,8 @@ fn read(line: &str) -> Result<SamplingOverrides, Option<String>> {
 
 fn described(key: &str, value: &str, problem: Option<&str>) -> String {
     let range = setting(key).and_then(|setting| setting.about.range);
-    let range = range.map_or_else(String::new, |(_, least, most)| format!(", {least} to {most}"));
+    // More than that is taken too, and is in doubt.
+    let range = range.map_or_else(String::new, |(_, least, most)| format!("; {least} to {most} is usual"));
     // What a file falls back to is of no use here.
     let must = problem.map(|problem| problem.rsplit_once("; ").map_or(problem, |(must, _)| must));
     match must {
@@ -85,10 +88,19 @@ mod tests {
     }
 
     #[test]
+    fn what_is_only_unwise_is_taken() {
+        for (key, value) in [("temperature", "80"), ("frequency_penalty", "50"), ("dry_multiplier", "100")] {
+            assert_eq!(sampler_setting(key, value).err(), None, "{key}");
+        }
+    }
+
+    #[test]
     fn what_cannot_be_used_says_what_it_must_be() {
         for (key, value, said) in [
             ("temp", "1", "there is no setting temp (did you mean \"temperature\"?)"),
-            ("temperature", "hot", "temperature must be a finite number, not \"hot\", 0 to 5"),
+            ("n-predict", "1", "there is no setting n_predict (did you mean \"max_tokens\"?)"),
+            ("temperature", "hot", "temperature must be a finite number, not \"hot\"; 0 to 5 is usual"),
+            ("temperature", "0,5", "temperature must be a finite number, not \"0,5\"; 0 to 5 is usual"),
             ("temperature", "-1", "temperature must be 0 or more, not -1"),
             ("top_p", "1.5", "top_p must be from 0 to 1, not 1.5"),
             ("seed", "-1", "seed must be a whole number from 0 to 4294967295, not -1"),

@@ -344,6 +344,9 @@ fn a_setting_is_set_for_the_chat_and_refused_out_of_range() {
     bench.say("/set temperature -3");
     assert_eq!(bench.notice(), "temperature must be 0 or more, not -3");
     bench.press(&["ctrl+c", "ctrl+c"]);
+    // What a file may hold may be set here: far more than the overlay's steps go to.
+    bench.say("/set frequency_penalty 50");
+    assert_eq!(bench.app.talk.chat.settings.sampling.frequency_penalty, Some(50.0));
     bench.say("/set temprature 1");
     assert_eq!(bench.notice(), "there is no setting temprature; did you mean temperature?");
     bench.press(&["ctrl+c"]);
