@@ -2,6 +2,9 @@
 //!
 //! Invariant: a file that is there is never written by anything but the editor.
 
+mod fits;
+mod named;
+
 use std::path::Path;
 use std::process::Command;
 
@@ -74,7 +77,12 @@ fn edit(file: &Path) -> anyhow::Result<()> {
 fn check(file: &Path) -> u8 {
     let found = Setup::read(Some(file), None, None);
     let warnings: Vec<Warning> = match found {
-        Ok(setup) => setup.warnings,
+        Ok(setup) => {
+            // What cannot be read at all is among the warnings.
+            let text = config::read_file(file).ok().flatten().map(|(_, text)| text).unwrap_or_default();
+            let more = [named::warnings(&setup, &text), fits::warnings(&setup, &text)].concat();
+            setup.warnings.into_iter().chain(more).collect()
+        }
         Err(error) => {
             super::note(&error.to_string());
             return 1;
@@ -110,5 +118,56 @@ mod tests {
         assert_eq!(check(&file), 0);
         std::fs::write(&file, "[ui]\nmouse = 3\n").unwrap();
         assert_eq!(check(&file), 1);
+    }
+
+    #[test]
+    fn what_a_file_names_and_is_not_there_is_told() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("config.toml");
+        std::fs::write(folder.path().join("there.gguf"), "").unwrap();
+        std::fs::write(folder.path().join("bad.jinja"), "Hello").unwrap();
+        let there = folder.path().join("there.gguf").display().to_string();
+        let entry = format!("[[models]]\nname = \"a\"\npath = \"{there}\"\n");
+        let check = |text: &str, expected: i32| {
+            std::fs::write(&file, text).unwrap();
+            assert_eq!(i32::from(check(&file)), expected, "{text}");
+        };
+        check(&entry, 0);
+        check(&format!("model_folders = [\"{}\"]\n", folder.path().display()), 0);
+        for wrong in [
+            "[ui]\ntheme = \"drak\"\n",
+            "model = \"/nowhere.gguf\"\n",
+            "model_folders = [\"/nowhere\"]\n",
+            "[[models]]\nname = \"b\"\npath = \"/nowhere.gguf\"\n",
+            "[[models]]\nname = \"b\"\nserver = \"http://127.0.0.1:1\"\nkey_file = \"/nowhere\"\n",
+        ] {
+            check(wrong, 1);
+        }
+        for wrong in [
+            "template = \"none.jinja\"",
+            "template = \"bad.jinja\"",
+            "lora = [\"none.gguf\"]",
+            "control_vectors = [\"none.gguf\"]",
+            "draft_model = \"nope\"",
+            "draft_model = \"a\"",
+            "draft_model = \"there.gguf\"",
+        ] {
+            check(&format!("{entry}{wrong}\n"), 1);
+        }
+        // A file that was fetched, or lies on another machine, is not looked for here.
+        check("[[models]]\nname = \"b\"\nhf = \"o/r:b.gguf\"\n", 0);
+        check(
+            &format!(
+                "{entry}engine = [\"ssh\", \"box\", \"glassbox\", \"engine\"]\ntemplate = \"none.jinja\"\n"
+            ),
+            0,
+        );
+    }
+
+    #[test]
+    fn a_folder_in_place_of_the_file_is_called_one() {
+        let folder = tempfile::tempdir().unwrap();
+        let said = Setup::read(Some(folder.path()), None, None).err().map(|error| error.to_string());
+        assert!(said.as_ref().is_some_and(|said| said.contains("is a folder")), "{said:?}");
     }
 }

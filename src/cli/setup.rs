@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 use super::progress::Progress;
 use crate::app::FETCHED_AT_ONCE;
 use crate::config::{self, Config, Flags, Folders, Sources, Warning};
-use crate::model_entry::{ModelEntry, Server};
+use crate::model_entry::{ModelEntry, Server, Source};
 use crate::models::{self, ModelsFolder};
 
 /// Whether the command line says `--larger-than-memory`, which every command that loads a model takes.
@@ -43,6 +43,10 @@ impl Setup {
     pub fn read(file: Option<&Path>, model: Option<&str>, theme: Option<&str>) -> anyhow::Result<Self> {
         let folders = Folders::find().context("there is no home folder; set GLASSBOX_HOME to a folder")?;
         let config_file = file.map_or_else(|| folders.config_file(), Path::to_path_buf);
+        if file.is_some() && config_file.is_dir() {
+            let (folder, inside) = (config_file.display(), config_file.join("config.toml"));
+            bail!("{folder} is a folder; name the configuration file itself, such as {}", inside.display());
+        }
         if file.is_some() && !config_file.is_file() {
             bail!("the configuration file {} is not there", config_file.display());
         }
@@ -114,6 +118,9 @@ impl Setup {
         {
             return Ok(());
         }
+        if let Some(path) = named_by_its_path(entry) {
+            bail!("there is no file {}; check the path", path.display());
+        }
         let terms = entry.licence.as_ref().is_some_and(|licence| licence.terms.is_some());
         if terms && !folder.licence_accepted(entry) {
             bail!(
@@ -163,6 +170,14 @@ impl Setup {
     }
 }
 
+/// The file of an entry that is called by it, so that its name is not said beside it.
+fn named_by_its_path(entry: &ModelEntry) -> Option<&Path> {
+    match &entry.source {
+        Source::Path(path) if path.to_str() == Some(entry.name.as_str()) => Some(path),
+        _ => None,
+    }
+}
+
 /// Reads the configuration file with the environment and the flags over it.
 pub fn read_config(file: &Path, flags: &Flags) -> (Config, Vec<Warning>) {
     let (text, trouble) = match config::read_file(file) {
@@ -181,4 +196,20 @@ pub fn read_config(file: &Path, flags: &Flags) -> (Config, Vec<Warning>) {
     config.personas = personas;
     warnings.extend(said);
     (config, warnings)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_that_is_not_there_is_named_once() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("config.toml");
+        std::fs::write(&file, "").unwrap();
+        let setup = Setup::read(Some(&file), Some("b/missing.gguf"), None).unwrap();
+        let entry = setup.entry().unwrap();
+        let fetched = super::super::block_on(setup.fetch_if_missing(&entry, "llama"));
+        assert_eq!(fetched.unwrap_err().to_string(), "there is no file b/missing.gguf; check the path");
+    }
 }

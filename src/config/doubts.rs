@@ -8,8 +8,13 @@ use toml::de::{DeTable, DeValue};
 use super::document::position;
 use super::{Config, Warning};
 use crate::chat::ChatSettings;
-use crate::model_entry::{ModelEntry, RopeScaling};
+use crate::model_entry::{LoadParams, ModelEntry, RopeScaling};
 use crate::sampling::{SAMPLING_KEYS, Sampling};
+
+const LOCKED: &str = "holds the whole model in memory, which larger_than_memory is there to do without";
+const COPIED: &str = "copies the whole model into memory, which larger_than_memory is there to do without";
+const DRAFTS_ITSELF: &str =
+    "is the model itself, which gains nothing: a smaller one of the same vocabulary is meant";
 
 /// What is in doubt in a file of that name and text, which is in force.
 pub(super) fn warnings(config: &Config, file: Option<&(String, String)>) -> Vec<Warning> {
@@ -41,6 +46,9 @@ pub(super) fn warnings(config: &Config, file: Option<&(String, String)>) -> Vec<
             &users.map(of_entry).collect::<Vec<_>>(),
         );
     }
+    if let Some(table) = inside(top, "engine") {
+        found.memory("engine", table, &config.engine.load);
+    }
     if let Some(table) = inside(top, "engine").and_then(|engine| inside(engine, "rope")) {
         found.rope("engine.rope", table, &config.engine.load.rope);
     }
@@ -48,9 +56,19 @@ pub(super) fn warnings(config: &Config, file: Option<&(String, String)>) -> Vec<
         if let Some(table) = inside(table, "sampling") {
             found.sampling("models.sampling", table, &of_entry(entry), &[]);
         }
+        if let Some(table) = inside(table, "load") {
+            found.memory("models.load", table, &config.load_params_for(entry));
+        }
         let rope = inside(table, "load").and_then(|load| inside(load, "rope"));
         if let Some(table) = rope {
             found.rope("models.load.rope", table, &config.load_params_for(entry).rope);
+        }
+        if entry
+            .draft_model
+            .as_ref()
+            .is_some_and(|draft| draft.name == entry.name || draft.source == entry.source)
+        {
+            found.tell("models.draft_model".into(), start(table, "draft_model"), DRAFTS_ITSELF);
         }
     }
     found.warnings.sort_by_key(|warning| warning.line);
@@ -88,6 +106,18 @@ impl Found<'_> {
             }
             told.push(why);
             self.tell(format!("{path}.{key}"), start(table, key), why);
+        }
+    }
+
+    /// How a model that is larger than the memory may be read: from the disk, as it is wanted.
+    fn memory(&mut self, path: &str, table: &DeTable<'_>, params: &LoadParams) {
+        let wrong = [("mlock", params.mlock, LOCKED), ("mmap", !params.mmap, COPIED)];
+        for (key, wrong, why) in wrong {
+            let stands = table.contains_key(key) || table.contains_key("larger_than_memory");
+            if params.larger_than_memory && wrong && stands {
+                let at = start(table, key).or_else(|| start(table, "larger_than_memory"));
+                self.tell(format!("{path}.{key}"), at, why);
+            }
         }
     }
 
@@ -174,6 +204,14 @@ mod tests {
     }
 
     #[test]
+    fn a_blank_as_a_stop_text_is_told() {
+        check(
+            "[sampling]\nstop = [\" \"]\n",
+            &["config.toml:2: sampling.stop: a blank ends every reply behind its first word"],
+        );
+    }
+
+    #[test]
     fn a_preset_or_a_model_can_give_a_setting_its_meaning() {
         let shared = "[sampling]\ndry_base = 2.0\n";
         check(&format!("{shared}[presets.loud]\ndry_multiplier = 0.8\n"), &[]);
@@ -199,6 +237,37 @@ mod tests {
                 "config.toml:2: sampling.temperature: makes all tokens nearly equally likely; if percent were meant, 80 is 0.8",
             ],
         );
+    }
+
+    #[test]
+    fn a_model_larger_than_memory_cannot_be_held_in_it() {
+        let held = "holds the whole model in memory, which larger_than_memory is there to do without";
+        let copied = "copies the whole model into memory, which larger_than_memory is there to do without";
+        check(
+            "[engine]\nlarger_than_memory = true\nmlock = true\nmmap = false\n",
+            &[
+                &format!("config.toml:3: engine.mlock: {held}"),
+                &format!("config.toml:4: engine.mmap: {copied}"),
+            ],
+        );
+        let model = "model = \"a\"\n[[models]]\nname = \"a\"\npath = \"a.gguf\"\n";
+        check(
+            &format!("{model}load.larger_than_memory = true\n[engine]\nmlock = true\n"),
+            &[&format!("config.toml:5: models.load.mlock: {held}")],
+        );
+        check("[engine]\nmlock = true\n", &[]);
+        check("[engine]\nlarger_than_memory = true\n", &[]);
+    }
+
+    #[test]
+    fn a_model_that_drafts_for_itself_is_told() {
+        let model = "model = \"a\"\n[[models]]\nname = \"a\"\npath = \"a.gguf\"\n";
+        let other = "[[models]]\nname = \"b\"\npath = \"b.gguf\"\n";
+        let said = "config.toml:5: models.draft_model: is the model itself, which gains nothing: a smaller one of the same \
+                    vocabulary is meant";
+        check(&format!("{model}draft_model = \"a\"\n"), &[said]);
+        check(&format!("{model}draft_model = \"a.gguf\"\n"), &[said]);
+        check(&format!("{model}draft_model = \"b\"\n{other}"), &[]);
     }
 
     #[test]

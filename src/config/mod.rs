@@ -12,6 +12,7 @@ mod effective;
 mod folders;
 pub mod keymap;
 pub(crate) mod layout;
+mod lines;
 mod load;
 mod model_list;
 mod near;
@@ -28,6 +29,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 pub use folders::Folders;
+pub use lines::Lines;
 pub use load::{FILE_LIMIT, Flags, MODEL_FLAG, Sources, is_of_environment, load, read_file};
 pub use persona::{Persona, personas};
 pub use sampler_setting::sampler_setting;
