@@ -80,7 +80,7 @@
 //! durable.rs     L0  files that are still there after the power failed
 //! locked.rs      L0  files that one process at a time has locked
 //! bearer.rs      L0  a secret that goes with a request and is never shown
-//! request_error.rs L0 why a request over HTTP failed, for a sentence
+//! request_error.rs L0 why a request over HTTP failed, for a sentence; when it may be made again; the proxy on the way
 //! elsewhere.rs   L0  an engine's command that runs on another machine: where, and what its end means
 //! fold.rs search.rs  L0  text without case and accents; what is looked for: words and filters
 //! token.rs chat.rs sampling.rs model_entry.rs sanitize.rs

@@ -24,6 +24,26 @@ pub(super) fn state_of(path: &Path) -> PathBuf {
     with_suffix(path, ".part.toml")
 }
 
+/// What is remembered of the version that an unfinished file is of.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Remembered {
+    /// Whether it can be told from others, so that it can be gone on with.
+    pub(super) can_go_on: bool,
+    /// Bytes in all, where that was told.
+    pub(super) total: Option<u64>,
+}
+
+/// What is remembered of a file's unfinished twin.
+pub(super) fn remembered_of(file: &Path) -> Remembered {
+    let text = std::fs::read_to_string(state_of(file)).unwrap_or_default();
+    let table: toml::Table = toml::from_str(&text).unwrap_or_default();
+    let validator = table.get("validator").and_then(toml::Value::as_str);
+    Remembered {
+        can_go_on: validator.is_some_and(|validator| !validator.is_empty()),
+        total: table.get("total").and_then(|total| u64::try_from(total.as_integer()?).ok()),
+    }
+}
+
 /// `path` with something appended to its name.
 pub(super) fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
     let mut name = path.file_name().unwrap_or_default().to_owned();
@@ -45,10 +65,8 @@ impl Unfinished {
                 left.total += bytes(file);
                 continue;
             }
-            let state = std::fs::read_to_string(state_of(file)).ok();
-            let state = state.and_then(|text| toml::from_str::<toml::Table>(&text).ok());
-            left.done += state.as_ref().map_or(0, |_| bytes(&part_of(file)));
-            let total = state.and_then(|state| u64::try_from(state.get("total")?.as_integer()?).ok());
+            let Remembered { can_go_on, total } = remembered_of(file);
+            left.done += if can_go_on { bytes(&part_of(file)) } else { 0 };
             known &= total.is_some();
             left.total += total.unwrap_or(0);
         }

@@ -7,7 +7,7 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, LOCATION, RETRY_AFTER};
+use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, LOCATION};
 use reqwest::{Client, Method, Response, StatusCode, Url};
 use serde_json::Value;
 use tokio_util::sync::CancellationToken;
@@ -16,13 +16,16 @@ use super::key::Key;
 use super::sse::{self, Events};
 use crate::engine::protocol::{Failure, FailureKind};
 use crate::model_entry::Server;
-use crate::request_error::reason;
+use crate::request_error::{Through, reason, retry_after};
 use crate::sanitize::for_display;
 
 /// The longest answer that is read whole, bytes.
 const LARGEST_ANSWER: usize = 64 << 20;
 /// The longest stretch of a server's own words that is repeated, characters.
 const QUOTED: usize = 300;
+
+/// Makes the client for an address, and says through which proxy that goes; a sentence where it cannot be asked.
+pub type Connect = Box<dyn Fn(&Url) -> Result<(Client, Option<Through>), String> + Send + Sync>;
 
 /// How long is waited, and how often tried.
 #[derive(Clone, Copy, Debug)]
@@ -78,21 +81,17 @@ pub struct Http {
     base: String,
     /// Machine and port.
     pub host: String,
+    /// The proxy on the way there.
+    through: Option<Through>,
     key: Option<Key>,
     is_overheard: bool,
     limits: Limits,
 }
 
 impl Http {
-    /// `connect` makes the client for an address.
-    ///
     /// # Errors
     /// A sentence: the address is none, the key cannot be read, no client can be made.
-    pub fn new(
-        server: &Server,
-        connect: &dyn Fn(&Url) -> Result<Client, String>,
-        limits: Limits,
-    ) -> Result<Self, Failure> {
+    pub fn new(server: &Server, connect: &Connect, limits: Limits) -> Result<Self, Failure> {
         let host = server.host().to_owned();
         let url = Url::parse(&server.address).ok().filter(|url| {
             matches!(url.scheme(), "http" | "https") && url.host_str().is_some_and(|host| !host.is_empty())
@@ -101,7 +100,7 @@ impl Http {
             other("The server's address is not one like http://127.0.0.1:8080/v1 or https://example.org/v1.")
         })?;
         let key = server.key.as_ref().map(Key::read).transpose().map_err(other)?;
-        let client = connect(&url).map_err(|why| other(format!("{host} is not asked: {why}.")))?;
+        let (client, through) = connect(&url).map_err(|why| other(format!("{host} is not asked: {why}.")))?;
         let address = server.address.split(['?', '#']).next().unwrap_or_default().trim_end_matches('/');
         let (root, base) = match address.strip_suffix("/v1") {
             Some(root) => (root.to_owned(), address.to_owned()),
@@ -111,7 +110,7 @@ impl Http {
             None => (address.to_owned(), address.to_owned()),
         };
         let is_overheard = server.is_overheard();
-        Ok(Self { client, root, base, host, key, is_overheard, limits })
+        Ok(Self { client, root, base, host, through, key, is_overheard, limits })
     }
 
     /// What should be known of the way there.
@@ -131,7 +130,7 @@ impl Http {
         let asked = Question { path, body: None, patience: self.limits.short };
         let response = match self.attempt(asked, cancel).await {
             Ok(response) if response.status().is_success() => response,
-            Ok(response) if matches!(response.status().as_u16(), 401 | 403 | 300..=399) => {
+            Ok(response) if matches!(response.status().as_u16(), 401 | 403 | 407 | 300..=399) => {
                 return Err(self.refused(response, cancel).await);
             }
             Ok(_) => return Ok(None),
@@ -208,7 +207,7 @@ impl Http {
             let (failure, asked) = match self.attempt(question, cancel).await {
                 Ok(response) if response.status().is_success() => return Ok(response),
                 Ok(response) if may_pass(response.status()) => {
-                    let asked = retry_after(&response);
+                    let asked = retry_after(response.headers());
                     (self.refused(response, cancel).await, asked)
                 }
                 Ok(response) => return Err(self.refused(response, cancel).await),
@@ -340,6 +339,7 @@ impl Http {
             (401 | 403, Some(key)) => {
                 format!("{host} does not accept the key of {} (HTTP {number}){}.", key.origin(), colon(&said))
             }
+            (407, _) => self.wants_password(),
             (404, _) => {
                 format!("{host} has nothing at this address or under this name (HTTP 404){}.", colon(&said))
             }
@@ -355,11 +355,30 @@ impl Http {
         let (host, why) = (&self.host, reason(error));
         other(if why.contains("certificate") {
             format!("{host} is not trusted: its certificate is not valid here ({why}). Nothing was sent.")
+        } else if let Some(refusal) = self.through.as_ref().and_then(|through| through.refusal(&why)) {
+            format!("{host} cannot be reached: {refusal}")
+        } else if let (true, Some(through)) = (error.is_connect(), &self.through) {
+            format!(
+                "{host} cannot be reached through {through} ({why}). Is that proxy running? A host that needs none goes \
+                 into NO_PROXY."
+            )
         } else if error.is_connect() {
             format!("{host} cannot be reached ({why}). Is the server running?")
         } else {
             format!("The request to {host} failed ({why}).")
         })
+    }
+
+    /// What a proxy's refusal means (HTTP 407).
+    fn wants_password(&self) -> String {
+        let host = &self.host;
+        match &self.through {
+            Some(through) => format!("{host} cannot be reached: {}", through.wants_password()),
+            None => format!(
+                "{host} answers as a proxy that wants a name and a password (HTTP 407), and no proxy is set here: is the \
+                 address right?"
+            ),
+        }
     }
 
     fn silent(&self, patience: Duration) -> Failure {
@@ -463,12 +482,6 @@ pub fn most_candidates(refused: &Failure, asked: u32) -> Option<u32> {
 
 fn may_pass(status: StatusCode) -> bool {
     matches!(status.as_u16(), 408 | 425 | 429 | 500 | 502..=504 | 529)
-}
-
-/// Seconds, as nearly all servers say it.
-fn retry_after(response: &Response) -> Option<Duration> {
-    let value = response.headers().get(RETRY_AFTER)?.to_str().ok()?;
-    value.trim().parse::<f64>().ok().and_then(|seconds| Duration::try_from_secs_f64(seconds).ok())
 }
 
 fn kind_of(response: &Response) -> String {

@@ -35,12 +35,11 @@ use std::panic::resume_unwind;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
-use reqwest::{Client, Url};
 use tokio::runtime::{Builder, Runtime};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-pub use http::Limits;
+pub use http::{Connect, Limits};
 
 use self::http::{Http, other};
 use self::model::Model;
@@ -52,9 +51,6 @@ use super::transport::serve::{Answers, Emit, Jobs, Made};
 use crate::inspect::pieces::Pieces;
 use crate::model_entry::{ModelEntry, ModelFacts, Server};
 use crate::token::{TokenId, Vocabulary};
-
-/// Makes the client for an address; a sentence where that cannot be asked.
-pub type Connect = Box<dyn Fn(&Url) -> Result<Client, String> + Send + Sync>;
 
 /// The engine that asks a server, for `transport::serve`.
 pub fn make(

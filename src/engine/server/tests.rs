@@ -16,7 +16,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use super::{Limits, make};
+use super::{Connect, Limits, make};
 use crate::chat::Role;
 use crate::engine::Engine as _;
 use crate::engine::protocol::{
@@ -157,9 +157,12 @@ fn with_key(entry: ModelEntry, path: &std::path::Path) -> ModelEntry {
 
 impl Bench {
     fn new(limits: Limits) -> Self {
+        Self::by(Box::new(crate::models::client_for), limits)
+    }
+
+    fn by(connect: Connect, limits: Limits) -> Self {
         let (out, events) = channel();
         let sink = Box::new(move |envelope| drop(out.send(envelope)));
-        let connect = Box::new(crate::models::client_for);
         let engine = ThreadEngine::start(sink, make(connect, limits)).unwrap();
         Self { engine, events, last: 0, words: Vec::new() }
     }

@@ -163,6 +163,14 @@ pub enum FetchError {
         /// The variable and what is wrong with it.
         why: String,
     },
+    /// The proxy on the way refuses.
+    #[error("{address} cannot be reached: {why}")]
+    ProxyRefused {
+        /// The address without its query.
+        address: String,
+        /// The proxy, what it wants and what to do, in a sentence.
+        why: String,
+    },
     /// Another answer that is not a file.
     #[error("{address} answered with HTTP {status}. {advice}")]
     Status {
@@ -173,7 +181,7 @@ pub enum FetchError {
         /// What to do.
         advice: &'static str,
     },
-    /// The connection failed too often.
+    /// The connection failed too often, and what arrived can be gone on with.
     #[error(
         "The download from {address} broke off ({what}). {kept} bytes are kept: pull again to go on from there."
     )]
@@ -184,6 +192,27 @@ pub enum FetchError {
         what: String,
         /// Bytes that are there.
         kept: u64,
+    },
+    /// The connection failed too often, and nothing arrived that could be gone on with.
+    #[error("The download from {address} broke off ({what}). {next}")]
+    BrokenOff {
+        /// The address without its query.
+        address: String,
+        /// What the network said.
+        what: String,
+        /// What another pull does.
+        next: &'static str,
+    },
+    /// An answer without a body.
+    #[error(
+        "{address} answers with nothing (HTTP {status}), and nothing that was here is lost. Check the address, or whether \
+         it wants you to sign in."
+    )]
+    Nothing {
+        /// The address without its query.
+        address: String,
+        /// The status.
+        status: u16,
     },
     /// No answer at all.
     #[error(
@@ -257,8 +286,7 @@ pub enum FetchError {
     },
     /// It ended before what its own header promises.
     #[error(
-        "The download of {name} ended early: its header promises at least {needed} bytes and {kept} are here. Pull \
-         again to go on."
+        "The download of {name} ended early: its header promises at least {needed} bytes and {kept} are here. {next}"
     )]
     Early {
         /// The entry.
@@ -267,6 +295,8 @@ pub enum FetchError {
         needed: u64,
         /// Bytes that are there.
         kept: u64,
+        /// What another pull does.
+        next: &'static str,
     },
     /// What arrived is not a model.
     #[error(
@@ -277,6 +307,9 @@ pub enum FetchError {
         name: String,
     },
 }
+
+/// What another pull does where the version of the file is not known.
+pub(super) const STARTS_OVER: &str = "Its source cannot go on in the middle, so another pull starts over.";
 
 impl FetchError {
     /// An I/O error at `path`; a full disk has its own sentence.

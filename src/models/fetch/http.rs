@@ -1,13 +1,13 @@
 //! One file over HTTP, in as many tries as it takes.
 //!
-//! Invariant: what arrived stays in the `.part` whatever goes wrong, except when the server has another
-//! version now; a try that brought bytes makes the count of tries start again.
+//! Invariant: what arrived stays in the `.part` whatever goes wrong, until an answer has proved to be the beginning of a
+//! model; a try that brought it further makes the count of tries start again, and only so often one that began anew.
 
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use reqwest::header::{ACCEPT_ENCODING, AUTHORIZATION, CONTENT_TYPE, IF_RANGE, RANGE};
+use reqwest::header::{ACCEPT_ENCODING, AUTHORIZATION, IF_RANGE, RANGE};
 use reqwest::{Client, Method, RequestBuilder, Response, StatusCode, Url};
 use tokio::fs::File;
 use tokio::io::{AsyncSeekExt as _, AsyncWriteExt as _};
@@ -17,8 +17,10 @@ use super::FetchError;
 use super::address::{may_carry_token, shown};
 use super::job::Job;
 use super::proxies::Proxies;
+use super::refusal::{Asked, LATER, kind_of, once_more, refused, unreached};
 use super::resume::{Answer, State, length, read_answer};
 use super::token::Token;
+use super::tries::{Failure, How, Tries, given_up, pause};
 use crate::model_entry::Source;
 use crate::models::FetchStage;
 use crate::models::gguf::MAGIC;
@@ -27,6 +29,8 @@ use crate::request_error::reason;
 
 /// Time between two reports.
 const REPORT_EVERY: Duration = Duration::from_millis(50);
+/// The wait from which on it is said, so that nobody takes it for a standstill.
+const SAID_WAIT: Duration = Duration::from_secs(5);
 
 /// The downloads of one model.
 pub(super) struct Download<'a> {
@@ -53,48 +57,41 @@ pub(super) struct Download<'a> {
 enum Try {
     /// The file is whole, and this long.
     Done(u64),
-    /// Ask again at once: the server has another version.
+    /// Ask again at once: for the whole, or without the token that was refused.
     Again,
-    /// Ask again at once, without the token that was refused.
-    Anonymous,
     /// Ask again after a while.
-    Failed { what: String, reached: bool },
+    Failed(Failure),
 }
 
 impl Download<'_> {
     /// Brings the `.part` of `file` to its full length, which it gives.
     pub(super) async fn fetch(&self, url: &Url, file: &Path) -> Result<u64, FetchError> {
-        let (mut failures, mut stale, mut best) = (0, 0, size_of(&part_of(file)));
+        let mut tries = Tries::from(size_of(&part_of(file)));
         loop {
-            let outcome = self.attempt(url, file).await?;
-            let have = size_of(&part_of(file));
-            if have > best {
-                failures = 0;
-            }
-            best = have;
-            let (what, reached) = match outcome {
+            let outcome = self.attempt(url, file, &mut tries).await?;
+            tries.came_to(size_of(&part_of(file)));
+            let failure = match outcome {
                 Try::Done(bytes) => return Ok(bytes),
-                Try::Anonymous => continue,
-                Try::Again if stale < 3 => {
-                    stale += 1;
-                    continue;
-                }
-                Try::Again => ("the file keeps changing".to_owned(), true),
-                Try::Failed { what, reached } => (what, reached),
+                Try::Again => continue,
+                Try::Failed(failure) => failure,
             };
-            failures += 1;
-            if failures >= self.tries {
-                let address = shown(url);
-                return Err(if reached || have > 0 {
-                    FetchError::Interrupted { address, what, kept: have }
-                } else {
-                    FetchError::Unreachable { address, what, through: through(self.proxies, url) }
-                });
+            tries.failures += 1;
+            if tries.failures >= self.tries {
+                let can_go_on = State::read(&state_of(file), url).is_some();
+                return Err(given_up(url, size_of(&part_of(file)), can_go_on, failure));
             }
-            tracing::info!(%what, failures, "download broke off, trying again");
+            let wait = pause(self.wait, tries.failures, failure.wait);
+            tracing::info!(what = failure.what, tries.failures, ?wait, "download broke off, trying again");
+            if failure.wait.is_some() && wait >= SAID_WAIT {
+                let (what, wait) = (&failure.what, wait.as_secs());
+                self.job.note(format!(
+                    "{}: the server is busy ({what}); asked again in {wait} seconds",
+                    self.job.name()
+                ));
+            }
             tokio::select! {
                 () = self.job.cancel.cancelled() => return Err(self.job.cancelled()),
-                () = tokio::time::sleep(self.wait * 2_u32.pow(failures - 1)) => {}
+                () = tokio::time::sleep(wait) => {}
             }
         }
     }
@@ -114,14 +111,14 @@ impl Download<'_> {
         Some(sum)
     }
 
-    async fn attempt(&self, url: &Url, file: &Path) -> Result<Try, FetchError> {
-        let (part, state_file) = (part_of(file), state_of(file));
-        let state = State::read(&state_file, url);
+    async fn attempt(&self, url: &Url, file: &Path, tries: &mut Tries) -> Result<Try, FetchError> {
+        let (part, state) = (part_of(file), State::read(&state_of(file), url));
         let have = if state.is_some() { size_of(&part) } else { 0 };
+        let from = if tries.whole { 0 } else { have };
         let token = self.token.filter(|_| !self.refused.load(Ordering::Relaxed));
         let mut request = with_token(self.client.get(url.clone()), token).header(ACCEPT_ENCODING, "identity");
-        if let (Some(state), 1..) = (&state, have) {
-            request = request.header(RANGE, format!("bytes={have}-")).header(IF_RANGE, &state.validator);
+        if let (Some(state), 1..) = (&state, from) {
+            request = request.header(RANGE, format!("bytes={from}-")).header(IF_RANGE, &state.validator);
         }
         let response = tokio::select! {
             () = self.job.cancel.cancelled() => return Err(self.job.cancelled()),
@@ -129,53 +126,77 @@ impl Download<'_> {
         };
         let response = match response {
             Ok(response) => response,
-            // It would be the same again.
-            Err(error) if error.is_redirect() || error.is_builder() => {
-                let (address, through) = (shown(url), through(self.proxies, url));
-                return Err(FetchError::Unreachable { address, what: reason(&error), through });
-            }
-            Err(error) => return Ok(Try::Failed { what: reason(&error), reached: false }),
+            Err(error) => return self.unanswered(url, &error),
         };
         let status = response.status();
         if !status.is_success() && status != StatusCode::RANGE_NOT_SATISFIABLE {
-            let elsewhere = response.url().origin() != url.origin();
-            return self.refused(url, status, elsewhere);
+            return self.refused(url, &response);
         }
-        let io = |source| FetchError::io(&part, source);
-        let answer = read_answer(status, response.headers(), have, state.as_ref());
-        if let Answer::GoesOn { total: Some(total) } | Answer::Whole { total: Some(total), .. } = &answer {
+        let answer = read_answer(status, response.headers(), from, state.as_ref());
+        if let Answer::GoesOn { total: Some(total), .. } | Answer::Whole { total: Some(total), .. } = &answer
+        {
             // What is there already is gone on with, or gives its place.
             self.job.has_room(total.saturating_sub(size_of(&part)), file)?;
         }
         match answer {
             Answer::Complete => Ok(Try::Done(have)),
-            Answer::GoesOn { total } => self.receive(response, &part, Vec::new(), (have, total)).await,
-            Answer::Whole { total, same } => {
-                let mut response = response;
-                let start = match first_bytes(&mut response).await {
-                    Ok(start) => start,
-                    Err(error) => return Ok(Try::Failed { what: reason(&error), reached: true }),
-                };
-                if !start.starts_with(&MAGIC) {
-                    return no_model(url, &response, &start);
-                }
-                if have > 0 {
-                    self.starts_again(have, same);
-                }
-                // The old state goes first: it must not vouch for the new bytes.
-                remove(&state_file).map_err(io)?;
-                File::create(&part).await.map_err(io)?;
-                if let Some(state) = State::of(url, response.headers(), total) {
-                    state.write(&state_file).map_err(io)?;
-                }
-                self.receive(response, &part, start, (0, total)).await
+            Answer::GoesOn { end, total } => {
+                let slice = Slice { start: Vec::new(), have, end: Some(end), total };
+                self.receive(response, &part, slice).await
             }
-            Answer::Stale => {
-                self.starts_again(have, false);
-                remove(&state_file).map_err(io)?;
-                remove(&part).map_err(io)?;
+            Answer::Whole { total, same } => {
+                self.begin(url, response, file, (have, same), total, tries).await
+            }
+            Answer::Useless if from > 0 => {
+                tries.whole = true;
                 Ok(Try::Again)
             }
+            Answer::Useless => {
+                let number = status.as_u16();
+                let advice = "That is no answer to a request for the whole file: try again later.";
+                Ok(Try::Failed(Failure::refused(format!("HTTP {number}"), &response, advice)))
+            }
+        }
+    }
+
+    /// Takes the body as the whole file, in the place of the `have` bytes that are there, once it has proved to be a model.
+    async fn begin(
+        &self,
+        url: &Url,
+        mut response: Response,
+        file: &Path,
+        (have, same): (u64, bool),
+        total: Option<u64>,
+        tries: &mut Tries,
+    ) -> Result<Try, FetchError> {
+        let (part, state_file) = (part_of(file), state_of(file));
+        let io = |source| FetchError::io(&part, source);
+        let start = match first_bytes(&mut response).await {
+            Ok(start) => start,
+            Err(error) => return Ok(Try::Failed(Failure::cut(reason(&error)))),
+        };
+        if !start.starts_with(&MAGIC) {
+            return no_model(url, &response, &start, total);
+        }
+        if have > 0 {
+            self.starts_again(have, same);
+        }
+        tries.begin_anew();
+        // The old state goes first: it must not vouch for the new bytes.
+        remove(&state_file).map_err(io)?;
+        File::create(&part).await.map_err(io)?;
+        State::of(url, response.headers(), total).write(&state_file).map_err(io)?;
+        self.receive(response, &part, Slice { start, have: 0, end: total, total }).await
+    }
+
+    /// A request that got no answer.
+    fn unanswered(&self, url: &Url, error: &reqwest::Error) -> Result<Try, FetchError> {
+        match unreached(url, error, self.proxies) {
+            FetchError::Unreachable { what, through, .. } if !error.is_redirect() && !error.is_builder() => {
+                Ok(Try::Failed(Failure { what, how: How::Unreached { through }, wait: None }))
+            }
+            // It would be the same again.
+            error => Err(error),
         }
     }
 
@@ -185,13 +206,12 @@ impl Download<'_> {
         self.job.note(format!("{}: {why}; it starts again, {have} bytes are dropped", self.job.name()));
     }
 
-    /// Appends `start` and the body to the first `have` bytes of the part.
+    /// Appends a slice to the part.
     async fn receive(
         &self,
         mut response: Response,
         part: &Path,
-        start: Vec<u8>,
-        (have, total): (u64, Option<u64>),
+        Slice { start, have, end, total }: Slice,
     ) -> Result<Try, FetchError> {
         let io = |source| FetchError::io(part, source);
         let mut file = File::options().write(true).open(part).await.map_err(io)?;
@@ -211,8 +231,13 @@ impl Download<'_> {
             };
             match chunk {
                 Ok(Some(bytes)) => {
-                    file.write_all(&bytes).await.map_err(io)?;
                     done += bytes.len() as u64;
+                    if end.is_some_and(|end| done > end) {
+                        // Nobody can tell where in it the slice is.
+                        file.set_len(have).await.map_err(io)?;
+                        return Ok(Try::Failed(Failure::cut("more came than was promised")));
+                    }
+                    file.write_all(&bytes).await.map_err(io)?;
                 }
                 Ok(None) => break None,
                 Err(error) => break Some(reason(&error)),
@@ -224,13 +249,11 @@ impl Download<'_> {
         };
         file.flush().await.map_err(io)?;
         self.report(done, total);
-        match (ended, total) {
-            (None, Some(total)) if done < total => {
-                Ok(Try::Failed { what: "the connection was cut".to_owned(), reached: true })
-            }
-            (None, _) => Ok(Try::Done(done)),
-            (Some(what), _) => Ok(Try::Failed { what, reached: true }),
-        }
+        Ok(match (ended, total.or(end)) {
+            (None, Some(total)) if done < total => Try::Failed(Failure::cut("the connection was cut")),
+            (None, _) => Try::Done(done),
+            (Some(what), _) => Try::Failed(Failure::cut(what)),
+        })
     }
 
     fn report(&self, done: u64, total: Option<u64>) {
@@ -239,22 +262,27 @@ impl Download<'_> {
         self.job.report(FetchStage::Download, self.before + done, total);
     }
 
-    fn refused(&self, url: &Url, status: StatusCode, elsewhere: bool) -> Result<Try, FetchError> {
+    fn refused(&self, url: &Url, response: &Response) -> Result<Try, FetchError> {
         let was_refused = self.refused.load(Ordering::Relaxed);
-        match (status.as_u16(), self.token) {
+        let elsewhere = response.url().origin() != url.origin();
+        match (response.status().as_u16(), self.token) {
             (number @ (408 | 425 | 429 | 500..=599), _) => {
-                Ok(Try::Failed { what: format!("HTTP {number}"), reached: false })
+                Ok(Try::Failed(Failure::refused(format!("HTTP {number}"), response, LATER)))
             }
             // The hub gives out addresses of its stores that are good for a while.
             (number @ (401 | 403), _) if elsewhere && self.is_hubs() => {
-                Ok(Try::Failed { what: format!("HTTP {number} from the store of the file"), reached: false })
+                let what = format!("HTTP {number} from the store of the file");
+                let advice = "It is the store of the file that refuses, not the hub: try again later.";
+                Ok(Try::Failed(Failure::refused(what, response, advice)))
             }
             (401, Some(token)) if !was_refused => {
                 self.refused.store(true, Ordering::Relaxed);
                 self.job.note(format!("{}: {}", self.job.name(), once_more(token)));
-                Ok(Try::Anonymous)
+                Ok(Try::Again)
             }
-            (_, token) => Err(refused(url, status, Asked::of(self.is_hubs(), token, was_refused))),
+            (_, token) => {
+                Err(refused(url, response, Asked::of(self.is_hubs(), token, was_refused), self.proxies))
+            }
         }
     }
 
@@ -263,80 +291,30 @@ impl Download<'_> {
     }
 }
 
+/// What is appended to a `.part`.
+struct Slice {
+    /// The body's beginning, which was read already.
+    start: Vec<u8>,
+    /// Bytes before it.
+    have: u64,
+    /// Where it ends, if that was told.
+    end: Option<u64>,
+    /// Bytes of the whole file, if that was told.
+    total: Option<u64>,
+}
+
 /// An answer that does not begin as a model does: cut before that could be told, or something else.
-fn no_model(url: &Url, response: &Response, start: &[u8]) -> Result<Try, FetchError> {
-    if MAGIC.starts_with(start) {
-        return Ok(Try::Failed { what: "the connection was cut".to_owned(), reached: true });
+fn no_model(url: &Url, response: &Response, start: &[u8], total: Option<u64>) -> Result<Try, FetchError> {
+    let (status, address) = (response.status(), shown(url));
+    let has_no_body = matches!(status, StatusCode::NO_CONTENT | StatusCode::RESET_CONTENT);
+    if start.is_empty() && (has_no_body || total == Some(0)) {
+        return Err(FetchError::Nothing { address, status: status.as_u16() });
     }
-    let kind = response.headers().get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok());
-    let kind = kind.and_then(|kind| kind.split(';').next()).unwrap_or("of no named kind");
-    Err(FetchError::NoModel { address: shown(url), kind: crate::sanitize::for_display(kind) })
-}
-
-/// With what a request was made that was refused.
-#[derive(Clone, Copy)]
-pub(super) enum Asked<'a> {
-    /// A plain address, which gets no token.
-    Plainly,
-    /// The hub, and there is no token.
-    WithoutToken,
-    /// The hub, with a token.
-    With(&'a Token),
-    /// The hub, which has refused the token, once more without it.
-    TokenRefused(&'a Token),
-}
-
-impl<'a> Asked<'a> {
-    fn of(is_hubs: bool, token: Option<&'a Token>, was_refused: bool) -> Self {
-        match token {
-            _ if !is_hubs => Self::Plainly,
-            None => Self::WithoutToken,
-            Some(token) if was_refused => Self::TokenRefused(token),
-            Some(token) => Self::With(token),
-        }
+    let is_all = total == Some(start.len() as u64);
+    if MAGIC.starts_with(start) && !is_all {
+        return Ok(Try::Failed(Failure::cut("the connection was cut")));
     }
-}
-
-/// What is said before a file is asked for without the token that was refused.
-pub(super) fn once_more(token: &Token) -> String {
-    format!("the access token of {} was not accepted (HTTP 401); asked once more without it", token.origin())
-}
-
-/// Through which proxy an address is asked for, as a part of a sentence.
-pub(super) fn through(proxies: &Proxies, url: &Url) -> String {
-    proxies.shown(url).map(|through| format!(" {through}")).unwrap_or_default()
-}
-
-/// What a refusal means.
-pub(super) fn refused(url: &Url, status: StatusCode, asked: Asked<'_>) -> FetchError {
-    let address = shown(url);
-    let number = status.as_u16();
-    let origin = |token: &Token| token.origin().to_owned();
-    let advice = match (number, asked) {
-        (401 | 403, Asked::Plainly) => return FetchError::SignIn { address, status: number },
-        (401 | 403, Asked::WithoutToken) => return FetchError::NoToken { address, status: number },
-        (401 | 403, Asked::TokenRefused(token)) => {
-            return FetchError::TokenRefused { address, status: number, origin: origin(token) };
-        }
-        (401 | 403, Asked::With(token)) => {
-            return FetchError::Forbidden { address, status: number, origin: origin(token) };
-        }
-        (404 | 410, asked) => {
-            let private = match asked {
-                Asked::Plainly => String::new(),
-                Asked::WithoutToken => ", or it is private, and no access token was sent".to_owned(),
-                Asked::With(token) => format!(", or it is private to the access token of {}", token.origin()),
-                Asked::TokenRefused(token) => {
-                    format!(", or it is private, and the access token of {} was not accepted", token.origin())
-                }
-            };
-            return FetchError::NotFound { address, status: number, private };
-        }
-        (407, _) => "The proxy wants a password: set it in HTTPS_PROXY.",
-        (408 | 425 | 429 | 500..=599, _) => "Try again later.",
-        _ => "Check the address in the entry.",
-    };
-    FetchError::Status { address, status: number, advice }
+    Err(FetchError::NoModel { address, kind: kind_of(response.headers()) })
 }
 
 pub(super) fn with_token(request: RequestBuilder, token: Option<&Token>) -> RequestBuilder {

@@ -16,11 +16,15 @@ mod http;
 #[cfg(feature = "remote")]
 mod proxies;
 #[cfg(feature = "remote")]
+mod refusal;
+#[cfg(feature = "remote")]
 mod remote;
 #[cfg(feature = "remote")]
 mod resume;
 #[cfg(feature = "remote")]
 mod token;
+#[cfg(feature = "remote")]
+mod tries;
 
 #[cfg(test)]
 #[cfg(feature = "remote")]

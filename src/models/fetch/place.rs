@@ -7,13 +7,14 @@ use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
 use super::FetchError;
+use super::error::STARTS_OVER;
 use super::job::{Job, Reporter};
 use crate::durable;
 use crate::locked::Locked;
 use crate::models::FetchStage;
 use crate::models::gguf::{GgufError, MAGIC, check_whole, part_paths};
 use crate::models::hash::hash_files;
-use crate::models::unfinished::{part_of, state_of, with_suffix};
+use crate::models::unfinished::{part_of, remembered_of, state_of, with_suffix};
 
 /// Keeps others from fetching the same file until dropped. The lock file stays, since removing one that
 /// somebody may hold open would let two in.
@@ -53,11 +54,15 @@ fn settle_blocking(
     files: &[PathBuf],
 ) -> Result<Option<String>, FetchError> {
     let parts: Vec<PathBuf> = files.iter().map(|path| part_of(path)).collect();
-    let expected_nothing = expected.is_none();
     let found = expected.as_ref().map(|_| checksum(reporter, &parts)).transpose()?;
-    if let (Some(expected), Some(found)) = (expected, &found)
-        && !expected.trim().eq_ignore_ascii_case(found)
-    {
+    let is_right = |(expected, found): (&String, &String)| expected.trim().eq_ignore_ascii_case(found);
+    let is_proved = expected.as_ref().zip(found.as_ref()).is_some_and(is_right);
+    // Without the right checksum only the file itself can tell that it is all there, and one that is not is no wrong one.
+    // What is wrong with it otherwise is said where it is to be loaded.
+    if !is_proved {
+        files.iter().try_for_each(|file| is_not_cut(name, file, expected.is_some()))?;
+    }
+    if let (Some(expected), Some(found), false) = (expected, &found, is_proved) {
         discard(files);
         return Err(FetchError::WrongHash { name: name.to_owned(), expected, found: found.clone() });
     }
@@ -65,11 +70,6 @@ fn settle_blocking(
         if !begins_with_magic(part)? {
             discard(files);
             return Err(FetchError::NotGguf { name: name.to_owned() });
-        }
-        // Without a checksum and a length only the file itself can tell that it is all there. What is wrong with it
-        // otherwise is said where it is to be loaded.
-        if expected_nothing && let Err(GgufError::Cut { needed, size, .. }) = check_whole(part) {
-            return Err(FetchError::Early { name: name.to_owned(), needed, kept: size });
         }
     }
     for (part, path) in parts.iter().zip(files) {
@@ -89,6 +89,25 @@ fn checksum(reporter: &mut Reporter, parts: &[PathBuf]) -> Result<String, FetchE
         })
     });
     result.map_err(|source| stopped.unwrap_or_else(|| FetchError::io(&parts[0], source)))
+}
+
+/// An error where the `.part` of a file is shorter than its own header says. One that is all there and has another checksum
+/// than it should is wrong, and not cut.
+fn is_not_cut(name: &str, file: &Path, has_checksum: bool) -> Result<(), FetchError> {
+    let Err(GgufError::Cut { needed, size, .. }) = check_whole(&part_of(file)) else { return Ok(()) };
+    let remembered = remembered_of(file);
+    let is_all = remembered.total == Some(size);
+    if is_all && has_checksum {
+        return Ok(());
+    }
+    let next = if is_all {
+        "That is all of it: the source's own copy is that short. Take the model from another source, or when it is mended."
+    } else if remembered.can_go_on {
+        "Pull again to go on."
+    } else {
+        STARTS_OVER
+    };
+    Err(FetchError::Early { name: name.to_owned(), needed, kept: size, next })
 }
 
 fn begins_with_magic(part: &Path) -> Result<bool, FetchError> {

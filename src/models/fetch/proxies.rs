@@ -3,7 +3,11 @@
 //! Invariant: where a proxy was set for an address, that address is never asked directly: a proxy that cannot be used
 //! is an error before anything is sent, also for an address that a server redirects to.
 
-use reqwest::{ClientBuilder, NoProxy, Proxy, Url};
+use std::net::IpAddr;
+
+use reqwest::{ClientBuilder, Proxy, Url};
+
+use crate::request_error::Through;
 
 /// Schemes of proxies that can be used.
 const SCHEMES: &[&str] = &["http", "https", "socks4", "socks4a", "socks5", "socks5h"];
@@ -13,8 +17,8 @@ const SCHEMES: &[&str] = &["http", "https", "socks4", "socks4a", "socks5", "sock
 pub struct Proxies {
     http: Way,
     https: Way,
-    /// Hosts that are asked directly, as the environment lists them.
-    none_for: String,
+    /// Hosts that are asked directly, in small letters and without dots at their ends: names, numbers, networks, or `*`.
+    none_for: Vec<String>,
     /// Whether the system's own settings are asked where the environment says nothing.
     system: bool,
 }
@@ -78,7 +82,7 @@ impl Proxies {
         Self {
             http: way(http),
             https: way(&["HTTPS_PROXY", "https_proxy"]),
-            none_for: first(&["NO_PROXY", "no_proxy"]).map(|(_, hosts)| hosts).unwrap_or_default(),
+            none_for: first(&["NO_PROXY", "no_proxy"]).map(|(_, hosts)| listed(&hosts)).unwrap_or_default(),
             system: false,
         }
     }
@@ -92,41 +96,27 @@ impl Proxies {
         }
     }
 
-    /// What an address goes through, for a sentence.
+    /// What an address goes through.
     #[must_use]
-    pub fn shown(&self, url: &Url) -> Option<String> {
+    pub fn through(&self, url: &Url) -> Option<Through> {
         match self.way(url) {
-            Way::Through { variable, address } => {
-                let port = address.port().map(|port| format!(":{port}")).unwrap_or_default();
-                let host = address.host_str().unwrap_or_default();
-                Some(format!("through the proxy {}://{host}{port} of {variable}", address.scheme()))
-            }
+            Way::Through { variable, address } => Some(Through::new(variable, address)),
             Way::Direct | Way::Unusable(_) => None,
         }
     }
 
     /// A client that goes these ways.
-    ///
-    /// # Errors
-    /// When a proxy's address cannot be used after all.
-    pub(super) fn of_client(&self, builder: ClientBuilder) -> reqwest::Result<ClientBuilder> {
+    pub(super) fn of_client(&self, builder: ClientBuilder) -> ClientBuilder {
         let is_direct = |way: &Way| matches!(way, Way::Direct);
         if self.system && is_direct(&self.http) && is_direct(&self.https) {
-            return Ok(builder);
+            return builder;
         }
-        let mut builder = builder.no_proxy();
-        // The client takes this for names alone, and asks for numbers through the proxy.
-        if self.none_for.split(',').any(|name| name.trim() == "*") {
-            return Ok(builder);
-        }
-        for (way, is_https) in [(&self.http, false), (&self.https, true)] {
-            if let Way::Through { address, .. } = way {
-                let proxy =
-                    if is_https { Proxy::https(address.clone()) } else { Proxy::http(address.clone()) };
-                builder = builder.proxy(proxy?.no_proxy(NoProxy::from_string(&self.none_for)));
-            }
-        }
-        Ok(builder)
+        let ways = self.clone();
+        // One reading of `NO_PROXY` for what is done and what is said.
+        builder.no_proxy().proxy(Proxy::custom(move |url| match ways.way(url) {
+            Way::Through { address, .. } => Some(address.clone()),
+            Way::Direct | Way::Unusable(_) => None,
+        }))
     }
 
     fn way(&self, url: &Url) -> &Way {
@@ -135,16 +125,45 @@ impl Proxies {
         if self.is_direct_host(url) { &DIRECT } else { way }
     }
 
-    /// Whether `NO_PROXY` names the host. Networks (`10.0.0.0/8`) are left to the client: here they only decide what is
-    /// said of a proxy that cannot be used.
+    /// Whether `NO_PROXY` names the host.
     fn is_direct_host(&self, url: &Url) -> bool {
-        let host = url.host_str().unwrap_or_default().trim_matches(['[', ']']).to_lowercase();
-        let is_number = host.parse::<std::net::IpAddr>().is_ok();
-        let is_below = |name: &str| host.strip_suffix(name).is_some_and(|rest| rest.ends_with('.'));
-        self.none_for.split(',').map(|name| name.trim().trim_start_matches('.').to_lowercase()).any(|name| {
-            name == "*" || (!name.is_empty() && (host == name || (!is_number && is_below(&name))))
+        let host = bare(url.host_str().unwrap_or_default());
+        let number = host.parse::<IpAddr>().ok();
+        self.none_for.iter().any(|name| match number {
+            _ if name == "*" => true,
+            Some(number) => is_in(number, name),
+            None => {
+                host.strip_suffix(name.as_str()).is_some_and(|rest| rest.is_empty() || rest.ends_with('.'))
+            }
         })
     }
+}
+
+/// The hosts of `NO_PROXY`, with commas or blanks between them, as curl reads it.
+fn listed(hosts: &str) -> Vec<String> {
+    let names = hosts.split(|c: char| c == ',' || c.is_whitespace());
+    names.map(|name| bare(name.trim_start_matches('.'))).filter(|name| !name.is_empty()).collect()
+}
+
+/// A host in small letters, without brackets and without the dot that may end a whole name.
+fn bare(host: &str) -> String {
+    host.trim_end_matches('.').replace(['[', ']'], "").to_lowercase()
+}
+
+/// Whether a number is another, or in a network like `10.0.0.0/8`.
+fn is_in(number: IpAddr, network: &str) -> bool {
+    let (base, bits) = network.split_once('/').map_or((network, None), |(base, bits)| (base, Some(bits)));
+    let Ok(base) = base.parse::<IpAddr>() else { return false };
+    // From the top of 128 bits, so that both kinds are compared alike.
+    let (number, base, width) = match (number, base) {
+        (IpAddr::V4(number), IpAddr::V4(base)) => {
+            (u128::from(number.to_bits()) << 96, u128::from(base.to_bits()) << 96, 32)
+        }
+        (IpAddr::V6(number), IpAddr::V6(base)) => (number.to_bits(), base.to_bits(), 128),
+        _ => return false,
+    };
+    let bits = bits.map_or(Some(width), |bits| bits.parse::<u32>().ok().filter(|bits| *bits <= width));
+    bits.is_some_and(|bits| (number ^ base).leading_zeros() >= bits)
 }
 
 impl Way {

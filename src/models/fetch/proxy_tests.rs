@@ -142,14 +142,21 @@ async fn one_variable_that_is_wrong_is_not_passed_over_for_another() {
 #[tokio::test]
 async fn what_no_proxy_names_is_asked_directly() {
     let server = model().await;
-    for hosts in ["127.0.0.1", "example.org, 127.0.0.1", "*"] {
+    for hosts in [
+        "127.0.0.1",
+        "example.org, 127.0.0.1",
+        "example.org 127.0.0.1",
+        "example.org\t,127.0.0.0/8",
+        "*",
+        "example.org *",
+    ] {
         for value in ["foo://x", "socks5h://127.0.0.1:1"] {
             let mut bench = Bench::new(&server);
             bench.fetcher.remote.proxies = proxies(&[("ALL_PROXY", value), ("no_proxy", hosts)]);
             bench.fetch(&hf()).await.unwrap_or_else(|error| panic!("{hosts} {value}: {error}"));
         }
     }
-    for hosts in ["localhost", "0.0.1", "27.0.0.1", ""] {
+    for hosts in ["localhost", "0.0.1", "27.0.0.1", "127.0.0.128/25", "127.0.0.1/33", "::/0", ""] {
         let mut bench = Bench::new(&server);
         bench.fetcher.remote.proxies = proxies(&[("ALL_PROXY", "foo://x"), ("NO_PROXY", hosts)]);
         assert!(matches!(bench.fetch(&hf()).await, Err(FetchError::Proxy { .. })), "{hosts}");
@@ -183,4 +190,93 @@ async fn a_proxy_that_is_not_there_is_named_without_its_password() {
     assert!(message.contains(&format!("through the proxy socks5h://{closed} of ALL_PROXY")), "{message}");
     assert!(!message.contains("secret"), "{message}");
     assert_eq!(server.asked().len(), 0);
+}
+
+#[test]
+fn no_proxy_names_hosts_and_networks_as_curl_reads_it() {
+    for (hosts, address, is_direct) in [
+        ("example.org.", "http://example.org/", true),
+        ("example.org", "http://example.org./", true),
+        (".example.org", "http://a.EXAMPLE.org/", true),
+        ("a.test example.org", "http://www.example.org/", true),
+        ("example.org", "http://notexample.org/", false),
+        ("10.0.0.0/8", "http://10.1.2.3/", true),
+        ("10.0.0.0/8", "http://11.1.2.3/", false),
+        ("10.1.2.3/32", "http://10.1.2.3/", true),
+        ("0.0.0.0/0", "http://10.1.2.3/", true),
+        ("fd00::/8", "http://[fd12::1]/", true),
+        ("fd00::/8", "http://[fe12::1]/", false),
+        ("[::1]", "http://[::1]/", true),
+        ("10.0.0.0/8", "http://10.example.org/", false),
+    ] {
+        let proxies = proxies(&[("ALL_PROXY", "foo://x"), ("NO_PROXY", hosts)]);
+        assert_eq!(proxies.refuse(&address.parse().unwrap()).is_none(), is_direct, "{hosts} {address}");
+    }
+}
+
+/// What a pull says that goes to `endpoint` with these variables.
+async fn refusal(endpoint: &str, variables: &[(&str, &str)]) -> String {
+    let mut bench = Bench::new(&model().await);
+    bench.fetcher.remote.endpoint = endpoint.to_owned();
+    bench.fetcher.remote.proxies = proxies(variables);
+    let message = bench.fetch(&hf()).await.unwrap_err().to_string();
+    let list = hub::repository(&bench.fetcher.remote, "o/m").await.unwrap_err().to_string();
+    for said in [&message, &list] {
+        assert!(!said.contains("cret"), "{said}");
+    }
+    message
+}
+
+#[tokio::test]
+async fn a_proxy_that_wants_a_password_is_named_with_its_variable() {
+    for endpoint in ["http://hub.invalid", "https://hub.invalid"] {
+        for variable in ["ALL_PROXY", if endpoint.contains("https") { "HTTPS_PROXY" } else { "http_proxy" }] {
+            let proxy = Server::start(|_, _| status(407)).await;
+            let at = proxy.address.trim_start_matches("http://");
+            let none = refusal(endpoint, &[(variable, at)]).await;
+            let said = format!("the proxy http://{at} of {variable} wants a name and a password");
+            assert!(none.contains(&said), "{none}");
+            let wrong = refusal(endpoint, &[(variable, &format!("http://me:secret@{at}"))]).await;
+            let said = format!("the proxy http://{at} of {variable} does not accept the name and password");
+            assert!(wrong.contains(&said), "{wrong}");
+            // Each pull and each list once: it would be the same again.
+            assert_eq!(proxy.asked().len(), 4);
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_password_that_is_wanted_where_no_proxy_is_set_is_said_plainly() {
+    let server = Server::start(|_, _| status(407)).await;
+    let message = refusal(&server.address, &[]).await;
+    assert!(message.contains("HTTP 407") && message.contains("no proxy is set here"), "{message}");
+}
+
+#[tokio::test]
+async fn a_socks_proxy_that_lets_nobody_in_without_a_password_is_told_the_right_way_round() {
+    // None of the ways in that were offered, and a password that is wrong (RFC 1928 and 1929).
+    for (first, second, given, said) in [
+        (0xff, None, "", "wants a name and a password"),
+        (2, Some([1, 1]), "me:secret@", "does not accept the name and password"),
+        (0xff, None, "me:secret@", "takes no name and password"),
+    ] {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let at = listener.local_addr().unwrap();
+        tokio::spawn(async move {
+            while let Ok((mut client, _)) = listener.accept().await {
+                let mut asked = [0; 256];
+                let _ = client.read(&mut asked).await;
+                let _ = client.write_all(&[5, first]).await;
+                if let Some(second) = second {
+                    let _ = client.read(&mut asked).await;
+                    let _ = client.write_all(&second).await;
+                }
+                let _ = client.read(&mut asked).await;
+            }
+        });
+        let message =
+            refusal("https://hub.invalid", &[("ALL_PROXY", &format!("socks5h://{given}{at}"))]).await;
+        assert!(message.contains(&format!("the proxy socks5h://{at} of ALL_PROXY {said}")), "{message}");
+        assert!(!message.contains("does not support"), "{message}");
+    }
 }

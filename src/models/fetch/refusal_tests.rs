@@ -1,5 +1,7 @@
 //! Answers that refuse: what the token has to do with it, and what is done about it.
 
+use std::time::Duration;
+
 use super::http_tests::{Asked, Bench, Reply, Server, hf, status, whole};
 use super::resume_tests::notes;
 use crate::model_entry::Source;
@@ -132,4 +134,40 @@ async fn a_store_that_the_hub_sends_us_to_is_asked_again_with_a_new_address() {
         Server::start(move |_, _| Reply { headers: vec![("location", target.clone())], ..status(302) }).await;
     Bench::new(&hub).fetch(&hf()).await.unwrap_or_else(|error| panic!("{error}"));
     assert_eq!((hub.asked().len(), store.asked().len()), (2, 2));
+}
+
+#[tokio::test]
+async fn a_server_that_is_busy_is_not_called_out_of_reach() {
+    for number in [408, 429, 500, 503] {
+        let server = Server::start(move |_, _| status(number)).await;
+        let message = Bench::new(&server).fetch(&hf()).await.unwrap_err().to_string();
+        let said = format!("answered with HTTP {number}. Try again later.");
+        assert!(message.ends_with(&said), "{message}");
+        assert_eq!(server.asked().len(), 3);
+    }
+}
+
+#[tokio::test]
+async fn a_busy_server_is_asked_again_when_it_says() {
+    for when in ["0", "Mon, 01 Jan 2024 00:00:00 GMT"] {
+        let body = Craft::new().bytes();
+        let server = Server::start(move |number, _| match number {
+            0 => Reply { headers: vec![("retry-after", when.to_owned())], ..status(429) },
+            _ => whole(&body, "v1"),
+        })
+        .await;
+        let mut bench = Bench::new(&server);
+        bench.fetcher.remote.wait = Duration::from_secs(1000);
+        let ended = tokio::time::timeout(Duration::from_secs(20), bench.fetch(&hf())).await;
+        assert!(ended.is_ok_and(|ended| ended.is_ok()), "{when}");
+    }
+}
+
+#[tokio::test]
+async fn what_no_other_address_mends_is_not_laid_to_the_address() {
+    for (number, advice) in [(402, "paid"), (451, "legal reasons"), (418, "Check the address")] {
+        let (message, _) = refused(number, number).await;
+        assert!(message.contains(advice), "{message}");
+        assert_eq!(message.contains("Check the address"), number == 418, "{message}");
+    }
 }

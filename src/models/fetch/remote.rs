@@ -11,14 +11,15 @@ use reqwest::{Client, Response, StatusCode, Url};
 
 use super::FetchError;
 use super::address::{HUB, hub_addresses, may_carry_token, plain_addresses, shown};
-use super::http::{Asked, Download, once_more, refused, size_of, through, with_token};
+use super::http::{Download, size_of, with_token};
 use super::job::Job;
 pub use super::proxies::Proxies;
+use super::refusal::{Asked, once_more, refused, unreached};
 pub use super::token::Token;
 use crate::model_entry::Source;
 use crate::models::gguf::part_paths;
 use crate::models::unfinished::part_of;
-use crate::request_error::reason;
+use crate::request_error::{Through, reason};
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(20);
 /// How long a connection may say nothing. There is no limit on the whole: models are large.
@@ -138,11 +139,7 @@ impl Remote {
         token: Option<&Token>,
     ) -> Result<Response, FetchError> {
         let send = |token| with_token(client.get(url.clone()), token).send();
-        let unreachable = |error: reqwest::Error| FetchError::Unreachable {
-            address: shown(url),
-            what: reason(&error),
-            through: through(&self.proxies, url),
-        };
+        let unreachable = |error: reqwest::Error| unreached(url, &error, &self.proxies);
         let mut response = send(token).await.map_err(unreachable)?;
         let mut asked = token.map_or(Asked::WithoutToken, Asked::With);
         if let (StatusCode::UNAUTHORIZED, Some(token)) = (response.status(), token) {
@@ -153,7 +150,7 @@ impl Remote {
         if response.status().is_success() {
             return Ok(response);
         }
-        Err(refused(url, response.status(), asked))
+        Err(refused(url, &response, asked, &self.proxies))
     }
 
     /// An error where an address has a proxy that cannot be used.
@@ -169,16 +166,16 @@ impl Remote {
         let builder = builder()
             .read_timeout(IDLE_TIMEOUT)
             .redirect(reqwest::redirect::Policy::custom(move |attempt| redirect(attempt, &proxies)));
-        self.proxies.of_client(builder)?.build()
+        self.proxies.of_client(builder).build()
     }
 }
 
-/// A client for a server that is asked at this address alone: it follows no redirect, and how long it waits is the
-/// caller's. This machine is asked directly, others as the environment says.
+/// A client for a server that is asked at this address alone, and the proxy that it goes through: it follows no redirect,
+/// and how long it waits is the caller's. This machine is asked directly, others as the environment says.
 ///
 /// # Errors
 /// A part of a sentence: a proxy cannot be used, or no connection can be set up.
-pub fn client_for(url: &Url) -> Result<Client, String> {
+pub fn client_for(url: &Url) -> Result<(Client, Option<Through>), String> {
     let host = url.host_str().unwrap_or_default().trim_matches(['[', ']']);
     let is_here = match host.parse::<std::net::IpAddr>() {
         Ok(ip) => ip.is_loopback(),
@@ -189,8 +186,10 @@ pub fn client_for(url: &Url) -> Result<Client, String> {
         return Err(why.to_owned());
     }
     let builder = builder().redirect(reqwest::redirect::Policy::none());
-    let client = proxies.of_client(builder).and_then(reqwest::ClientBuilder::build);
-    client.map_err(|error| format!("no connection can be set up ({})", reason(&error)))
+    match proxies.of_client(builder).build() {
+        Ok(client) => Ok((client, proxies.through(url))),
+        Err(error) => Err(format!("no connection can be set up ({})", reason(&error))),
+    }
 }
 
 fn builder() -> reqwest::ClientBuilder {

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::chat::StopReason;
+use crate::request_error::Through;
 use std::time::Instant;
 
 const WORD: &str = "data: {\"choices\":[{\"delta\":{\"content\":\"Hi\"}}]}\n\n";
@@ -135,6 +136,36 @@ fn a_machine_that_does_not_answer_is_named() {
     assert!(said.contains(&free.to_string()) && said.contains("cannot be reached"), "{said}");
     let said = bench.try_load(entry("http://no-such-machine.invalid/v1", Api::Auto)).unwrap_err();
     assert!(said.contains("no-such-machine.invalid cannot be reached"), "{said}");
+}
+
+/// What loading says of a server behind this proxy.
+fn behind(proxy: &str) -> String {
+    let proxy = reqwest::Url::parse(proxy).unwrap();
+    let connect = move |_: &reqwest::Url| {
+        let client = reqwest::Client::builder().proxy(reqwest::Proxy::http(proxy.clone()).unwrap()).build();
+        Ok((client.unwrap(), Some(Through::new("HTTP_PROXY", &proxy))))
+    };
+    let mut bench = Bench::by(Box::new(connect), quick());
+    let said = bench.try_load(entry("http://model.test:8000/v1", Api::Auto)).unwrap_err();
+    assert!(said.starts_with("model.test:8000 cannot be reached") && !said.contains("cret"), "{said}");
+    assert!(!said.contains("Is the server running"), "{said}");
+    said
+}
+
+#[test]
+fn a_proxy_on_the_way_is_named_with_its_variable() {
+    let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let said = behind(&format!("http://{free}"));
+    assert!(said.contains(&format!("through the proxy http://{free} of HTTP_PROXY")), "{said}");
+    let stand = Stand::start(|_| status("407 Proxy Authentication Required", "{}"));
+    let said = behind(&stand.address);
+    let named = format!("the proxy {} of HTTP_PROXY", stand.address);
+    assert!(said.contains(&named) && said.contains("wants a name and a password"), "{said}");
+    let said = behind(&stand.address.replace("http://", "http://me:secret@"));
+    assert!(said.contains(&named) && said.contains("does not accept the name and password"), "{said}");
+    // Where none is set, it is not laid to one.
+    let said = Bench::new(quick()).try_load(entry(&stand.address, Api::Auto)).unwrap_err();
+    assert!(said.contains("HTTP 407") && said.contains("no proxy is set here"), "{said}");
 }
 
 fn key_file(folder: &tempfile::TempDir) -> std::path::PathBuf {
