@@ -38,7 +38,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use anyhow::Context as _;
 use clap::{CommandFactory as _, Parser as _};
 
-use crate::model_entry::without_secrets;
+use crate::model_entry::{Server, without_secrets};
 use args::{Cli, Command};
 
 /// Parses the arguments and runs.
@@ -75,8 +75,13 @@ fn refuse(error: &clap::Error) -> ! {
     std::process::exit(error.exit_code())
 }
 
+/// The address behind `--server`, where nothing but the scheme may be left out.
+fn address(given: Option<String>) -> Option<String> {
+    given.map(|given| Server::with_scheme(&given))
+}
+
 fn dispatch(mut cli: Cli) -> anyhow::Result<u8> {
-    cli.chat.model = cli.chat.server.take().or(cli.chat.model);
+    cli.chat.model = address(cli.chat.server.take()).or(cli.chat.model);
     let engine = cli.chat.engine.clone();
     setup::insist_on_large_models(cli.chat.larger_than_memory);
     match cli.command {
@@ -91,7 +96,7 @@ fn dispatch(mut cli: Cli) -> anyhow::Result<u8> {
         Some(Command::Man { folder }) => man(&folder),
         Some(Command::Config(args)) => config::run(&args),
         Some(Command::Ask(mut args)) => {
-            args.common.model = args.server.take().or(args.common.model);
+            args.common.model = address(args.server.take()).or(args.common.model);
             block_on(ask::run(*args, &engine))
         }
         Some(Command::Tokenize(args)) => block_on(tokenize::run(args, &engine)),
@@ -99,7 +104,7 @@ fn dispatch(mut cli: Cli) -> anyhow::Result<u8> {
         Some(Command::Import(args)) => import::run(&args),
         Some(Command::Inspect(args)) => block_on(inspect::run(args, &engine)),
         Some(Command::Score(mut args)) => {
-            args.common.model = args.server.take().or(args.common.model);
+            args.common.model = address(args.server.take()).or(args.common.model);
             block_on(score::run(args, &engine))
         }
         Some(Command::Compare(args)) => block_on(compare::run(args, &engine)),

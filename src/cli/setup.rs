@@ -87,6 +87,13 @@ impl Setup {
             if let Some(Err(must)) = name.contains("://").then(|| Server::at(name)) {
                 return anyhow!("an address of a server {must}");
             }
+            let port = name.split(['/', '#']).next().and_then(|host| host.rsplit_once(':'));
+            if port.is_some_and(|(_, port)| port.parse::<u16>().is_ok()) {
+                return anyhow!(
+                    "there is no model named {name}. If it is the address of a server, write {}",
+                    Server::with_scheme(name)
+                );
+            }
             let names: Vec<&str> = self.config.models.iter().map(|entry| entry.name.as_str()).collect();
             anyhow!("there is no model named {name}. There are: {}", names.join(", "))
         })

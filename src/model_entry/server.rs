@@ -103,6 +103,17 @@ impl Server {
         })
     }
 
+    /// An address with its scheme. Where it has none, that of a machine at hand is http, that of any other https.
+    #[must_use]
+    pub fn with_scheme(address: &str) -> String {
+        if address.contains("://") {
+            return address.to_owned();
+        }
+        let scheme =
+            if is_near(address.split(['/', '#']).next().unwrap_or_default()) { "http" } else { "https" };
+        format!("{scheme}://{address}")
+    }
+
     /// The model's name there, or the machine where it has none.
     #[must_use]
     pub fn title(&self) -> &str {
@@ -194,6 +205,16 @@ mod tests {
             let said = at(bad).unwrap_err();
             assert!(said.starts_with("must ") && !said.contains("secret"), "{bad}: {said}");
         }
+    }
+
+    #[test]
+    fn an_address_without_a_scheme_gets_that_which_fits() {
+        let check = |address: &str, expected: &str| assert_eq!(Server::with_scheme(address), expected);
+        check("127.0.0.1:9301", "http://127.0.0.1:9301");
+        check("gpu-box:8000/v1#org/m", "http://gpu-box:8000/v1#org/m");
+        check("[::1]:8080", "http://[::1]:8080");
+        check("api.example.org/v1", "https://api.example.org/v1");
+        check("http://example.org", "http://example.org");
     }
 
     #[test]
