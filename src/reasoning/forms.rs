@@ -94,12 +94,13 @@ impl Form {
         }
         let close = format!("{}/{name}{}", brackets.0, brackets.1);
         let forced = if brackets.0 == '<' { format!("\n{close}\n\n") } else { close.clone() };
-        Some(Self {
-            open: open.to_owned().into(),
-            closes: vec![close.into()],
-            forced: forced.into(),
-            again: Vec::new(),
-        })
+        let open: Cow<'static, str> = open.to_owned().into();
+        Some(Self { again: vec![open.clone()], open, closes: vec![close.into()], forced: forced.into() })
+    }
+
+    /// The form of most models, in which one may think that has begun with its answer.
+    pub(super) fn usual() -> Option<Self> {
+        Self::named("<think>")
     }
 
     /// The form whose open mark ends a prompt: the model goes on thinking.

@@ -206,7 +206,8 @@ impl Splitter {
     }
 
     fn answer(&mut self, end: bool) -> bool {
-        let again = self.form.as_ref().map_or(&[][..], |form| &form.again);
+        let form = self.form.clone().or_else(Form::usual);
+        let again = form.as_ref().map_or(&[][..], |form| &form.again);
         let mut until = self.held.len();
         if !again.is_empty() {
             let mut from = 0;
@@ -220,6 +221,7 @@ impl Splitter {
                     Ok((0, length)) => {
                         self.take(at, Kind::Answer);
                         self.take(length, Kind::Mark);
+                        self.form = form;
                         self.state = State::AfterMark { thinks: true };
                         return true;
                     }

@@ -96,6 +96,8 @@ struct Writer<'a> {
     index: u32,
     taken: u32,
     thinking: bool,
+    /// Whether a part of the answer has come.
+    answers: bool,
     /// How much of the prompt came from the cache.
     usage: Usage,
     begun: Instant,
@@ -142,6 +144,7 @@ impl<'a> Writer<'a> {
             index: taken,
             taken,
             thinking: false,
+            answers: false,
             usage,
             begun: now,
             first: None,
@@ -227,10 +230,17 @@ impl<'a> Writer<'a> {
         if thought != self.thinking && !text.is_empty() {
             self.thinking = thought;
             let mark = if thought { THOUGHT.0 } else { THOUGHT.1 };
-            if let Some(stop) = self.put(Step { bytes: mark.into(), ..unknown() }.into()).await? {
+            let mark = if thought && self.answers {
+                // In the middle of an answer only a token that is a mark begins a thought.
+                Step { id: Some(self.model.words().mark(THOUGHT.0.trim_end())), ..unknown() }
+            } else {
+                Step { bytes: mark.into(), ..unknown() }
+            };
+            if let Some(stop) = self.put(mark.into()).await? {
                 return Ok(Some(stop));
             }
         }
+        self.answers |= !thought && !text.is_empty();
         for (bytes, told) in shared_out(text, tokens) {
             let (step, watched) = match &told {
                 Some(told) => {

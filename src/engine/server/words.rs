@@ -46,16 +46,27 @@ impl Words {
 
     /// The stand-in of a token of which only the bytes are known.
     pub fn stand_in(&mut self, bytes: &[u8]) -> TokenId {
-        if let Some(id) = self.stand_ins.get(bytes) {
+        self.stand_in_of(bytes.to_vec(), Entry { bytes: bytes.to_vec(), kind: TokenKind::Normal })
+    }
+
+    /// The stand-in of a mark, which is not the token that spells the same.
+    pub fn mark(&mut self, name: &str) -> TokenId {
+        let entry = Entry { bytes: name.into(), kind: TokenKind::Control };
+        self.stand_in_of([b"\0mark\0", name.as_bytes()].concat(), entry)
+    }
+
+    /// The stand-in that goes by these bytes.
+    fn stand_in_of(&mut self, key: Vec<u8>, entry: Entry) -> TokenId {
+        if let Some(id) = self.stand_ins.get(&key) {
             return *id;
         }
-        let mut place = place_of(bytes);
+        let mut place = place_of(&key);
         while self.knows(at(place)) {
             place = place.wrapping_add(1);
         }
         let id = at(place);
-        self.stand_ins.insert(bytes.to_vec(), id);
-        self.learn(id, Entry { bytes: bytes.to_vec(), kind: TokenKind::Normal });
+        self.stand_ins.insert(key, id);
+        self.learn(id, entry);
         id
     }
 

@@ -114,6 +114,38 @@ fn what_is_thought_apart_is_marked_and_said() {
 }
 
 #[test]
+fn thoughts_between_parts_of_an_answer_are_none_of_it() {
+    use crate::reasoning::{Kind, Split};
+
+    for (order, answer, thoughts) in [("tata", "BD", "AC"), ("ata", "AC", "B")] {
+        let delta = |(place, what): (usize, char)| {
+            let name = if what == 't' { "reasoning" } else { "content" };
+            let text = ["A", "B", "C", "D"][place];
+            format!("data: {{\"choices\":[{{\"delta\":{{\"{name}\":\"{text}\"}}}}]}}\n\n")
+        };
+        let body: String = order.chars().enumerate().map(delta).collect();
+        let stand = openai(move |_| stream(format!("{body}data: [DONE]\n\n")));
+        let mut bench = Bench::new(quick());
+        bench.try_load(entry(&stand.address, Api::OpenAi)).unwrap();
+        let reply = bench.generate(chat("Think"));
+        let Event::Vocabulary(vocabulary) = bench.ask(Immediate::Vocabulary) else { panic!() };
+        let pieces = reply.written.iter().map(|written| {
+            let step = &written.step;
+            let name = step.id.filter(|_| step.bytes.is_empty()).and_then(|id| vocabulary.bytes(id));
+            (step.bytes.as_slice(), name)
+        });
+        let split = Split::of(None, pieces);
+        let whole = reply.text().into_bytes();
+        let text = |kind| String::from_utf8(split.text(&whole, kind)).unwrap();
+        assert_eq!(
+            (text(Kind::Answer).as_str(), text(Kind::Thought).as_str()),
+            (answer, thoughts),
+            "{order}"
+        );
+    }
+}
+
+#[test]
 fn missing_log_probabilities_are_noticed_and_said_once() {
     let body = "data: {\"choices\":[{\"delta\":{\"content\":\"Hi\"},\"finish_reason\":\"length\"}]}\n\n";
     let stand = openai(move |_| stream(body));
