@@ -542,6 +542,10 @@ pub enum StopReason {
     Length,
     /// The context is full.
     Context,
+    /// The server's filter cut it.
+    ContentFilter,
+    /// The model called a tool instead of going on.
+    ToolCalls,
     /// The user stopped it.
     Cancelled,
     /// Something failed.

@@ -5,7 +5,7 @@ use std::process::Command;
 use termlens::Key;
 
 use crate::harness::{Start, home, press, quit, say, see};
-use crate::stand::{Stand, models, not_found, reply};
+use crate::stand::{Stand, answer, models, not_found, reply};
 
 fn two_models() -> Stand {
     Stand::start(|asked| match asked.path.as_str() {
@@ -53,4 +53,37 @@ fn the_list_of_a_server_is_printed_with_the_names_that_chat() {
     assert!(json.contains(&format!("{{\"name\":\"{}#second\",\"id\":\"second\"}}", stand.address)), "{json}");
     let nobody = said(&["models", "list", "--server", "http://127.0.0.1:1"]);
     assert!(nobody.contains("error: 127.0.0.1:1 cannot be reached"), "{nobody}");
+}
+
+/// Asks a server that answers so; gives the exit code, what was printed and what was said beside it.
+fn asked(stand: &Stand, arguments: &[&str]) -> (Option<i32>, String, String) {
+    let home = home();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_glassbox"));
+    command.env("GLASSBOX_HOME", home.path()).env("NO_PROXY", "127.0.0.1").current_dir(home.path());
+    std::fs::write(home.path().join("schema.json"), r#"{"type":"object"}"#).unwrap();
+    std::fs::write(home.path().join("a.gbnf"), "root ::= \"a\"\n").unwrap();
+    let address = stand.address.trim_start_matches("http://");
+    let output = command.args(["ask", "--server", address]).args(arguments).arg("hi").output().unwrap();
+    let text = |bytes| String::from_utf8(bytes).unwrap();
+    (output.status.code(), text(output.stdout), text(output.stderr))
+}
+
+fn that_replies(body: &'static str) -> Stand {
+    Stand::start(move |asked| match asked.path.as_str() {
+        "/v1/models" => models(&["m"]),
+        "/v1/chat/completions" => answer("200 OK", "text/event-stream", body),
+        _ => not_found(),
+    })
+}
+
+#[test]
+fn why_a_server_cut_a_reply_is_said_and_stands_in_json() {
+    let cut = that_replies(
+        "data: {\"choices\":[{\"delta\":{\"content\":\"One\"},\"finish_reason\":\"content_filter\"}]}\n\n",
+    );
+    let (_, out, said) = asked(&cut, &[]);
+    assert!(out.trim() == "One" && said.contains("content filter cut the reply"), "{out} {said}");
+    assert!(asked(&cut, &["--json"]).1.contains("\"stop_reason\":\"content_filter\""));
+    let tools = that_replies("data: {\"choices\":[{\"delta\":{},\"finish_reason\":\"tool_calls\"}]}\n\n");
+    assert!(asked(&tools, &[]).2.contains("a call of a tool"));
 }

@@ -263,6 +263,8 @@ pub fn stop_note(stop: StopReason, sampling: &Sampling) -> Option<String> {
         StopReason::Eos | StopReason::Stop => return None,
         StopReason::Length => "ended at max_tokens",
         StopReason::Context => "context is full: the reply ends here",
+        StopReason::ContentFilter => "cut by the server's content filter",
+        StopReason::ToolCalls => "ended with a call of a tool, of which there are none here",
         StopReason::Cancelled => "stopped by you",
         StopReason::Error => return Some("the engine could not go on".into()),
     };

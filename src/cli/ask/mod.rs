@@ -270,7 +270,13 @@ impl Asking {
                     let stop = ending.stop;
                     self.named().await?;
                     let code = self.done(ending)?;
-                    return Ok(if is_cut && code == 0 { cut(stop) } else { code });
+                    return Ok(match code {
+                        0 if is_cut => cut(stop),
+                        code => {
+                            why_ended(stop).into_iter().for_each(super::note);
+                            code
+                        }
+                    });
                 }
                 Err(error) if self.drop_oldest && is_full(&error) && has_more(&whole, left_out) => {
                     left_out += 2;
@@ -400,10 +406,21 @@ fn cut(stop: StopReason) -> u8 {
     let by = match stop {
         StopReason::Length => "max_tokens",
         StopReason::Context => "the context's end",
+        StopReason::ContentFilter => "the server's content filter",
+        StopReason::ToolCalls => "a call of a tool",
         _ => "a stop text",
     };
     super::note(&format!("the reply was cut by {by} before the grammar's end: it is not whole"));
     1
+}
+
+/// What is said of a reply that a server ended in its own way.
+fn why_ended(stop: StopReason) -> Option<&'static str> {
+    match stop {
+        StopReason::ContentFilter => Some("the server's content filter cut the reply"),
+        StopReason::ToolCalls => Some("the reply ended with a call of a tool, and there are none here"),
+        _ => None,
+    }
 }
 
 /// How a reply ended.

@@ -77,13 +77,16 @@ pub fn parts(data: &Value) -> Vec<Part> {
     let choice = &data["choices"][0];
     let delta = if choice["delta"].is_object() { &choice["delta"] } else { &choice["message"] };
     let thought = ["reasoning_content", "reasoning"].into_iter().find_map(|name| delta[name].as_str());
-    let thought = thought.unwrap_or_default();
     let said = [&delta["content"], &delta["refusal"], &choice["text"]];
     let said = said.into_iter().find_map(Value::as_str).unwrap_or_default();
+    let (in_parts, thought_in_parts) = of_parts(&delta["content"]);
+    let (said, thought) = (format!("{said}{in_parts}"), thought.map_or(thought_in_parts, str::to_owned));
     let tokens: Vec<Told> =
         choice["logprobs"]["content"].as_array().into_iter().flatten().map(told).collect();
     // A token without text in the last event is the one that ended the reply.
-    let is_end = choice["finish_reason"].as_str().is_some_and(|why| stop(why) == StopReason::Eos);
+    let is_end = choice["finish_reason"]
+        .as_str()
+        .is_some_and(|why| matches!(stop(why), StopReason::Eos | StopReason::ToolCalls));
     match (thought.is_empty(), said.is_empty()) {
         (true, true) if tokens.is_empty() || is_end => {}
         (false, true) => parts.push(Part::Text { text: thought.into(), thought: true, tokens }),
@@ -94,8 +97,20 @@ pub fn parts(data: &Value) -> Vec<Part> {
         (true, _) => parts.push(Part::Text { text: said.into(), thought: false, tokens }),
     }
     parts.extend(counted(&data["usage"]));
-    parts.extend(choice["finish_reason"].as_str().map(|why| Part::Ended(stop(why))));
+    parts.extend(choice["finish_reason"].as_str().map(ended));
     parts
+}
+
+/// Content that comes as a list of parts: the texts of what is said and of what is thought.
+fn of_parts(content: &Value) -> (String, String) {
+    let (mut said, mut thought) = (String::new(), String::new());
+    for part in content.as_array().into_iter().flatten() {
+        said += part["text"].as_str().unwrap_or_default();
+        let inner = &part["thinking"];
+        thought += inner.as_str().unwrap_or_default();
+        thought += &of_parts(inner).0;
+    }
+    (said, thought)
 }
 
 /// A token and its candidates.
@@ -125,11 +140,20 @@ pub fn counted(usage: &Value) -> Option<Part> {
     })
 }
 
+/// How it ended.
+pub fn ended(why: &str) -> Part {
+    match stop(why) {
+        StopReason::Error => Part::Trouble(json!({"error": format!("the reply was broken off ({why})")})),
+        stop => Part::Ended(stop),
+    }
+}
+
 /// Why it ended.
-pub fn stop(why: &str) -> StopReason {
-    match why {
+fn stop(why: &str) -> StopReason {
+    match why.to_ascii_lowercase().as_str() {
         "length" | "max_tokens" => StopReason::Length,
-        "content_filter" => StopReason::Stop,
+        "content_filter" | "safety" | "recitation" | "refusal" => StopReason::ContentFilter,
+        "tool_calls" | "function_call" | "tool_use" => StopReason::ToolCalls,
         "abort" | "error" => StopReason::Error,
         _ => StopReason::Eos,
     }

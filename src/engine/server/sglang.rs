@@ -12,7 +12,7 @@ use super::http::{Http, Path};
 use super::settings::{self, Ask, Dialect};
 use super::told::{self, Choice, Part, Told};
 use super::vllm;
-use crate::chat::{Role, StopReason, TemplateValues};
+use crate::chat::{Role, TemplateValues};
 use crate::engine::protocol::Message;
 use crate::token::TokenId;
 
@@ -115,9 +115,8 @@ impl Reader {
                 cached: number("cached_tokens"),
             });
             parts.push(match kind {
-                "abort" => Part::Trouble(json!({"error": why["message"]})),
-                "length" => Part::Ended(StopReason::Length),
-                _ => Part::Ended(StopReason::Eos),
+                "abort" if why["message"].is_string() => Part::Trouble(json!({"error": why["message"]})),
+                kind => super::openai::ended(kind),
             });
         }
         parts

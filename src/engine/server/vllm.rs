@@ -150,7 +150,7 @@ pub fn parts(data: &Value) -> Vec<Part> {
         parts.push(Part::Text { text: text.into(), thought: false, tokens });
     }
     parts.extend(counted(&data["usage"]));
-    parts.extend(why.map(|why| Part::Ended(openai::stop(why))));
+    parts.extend(why.map(openai::ended));
     parts
 }
 
