@@ -43,13 +43,42 @@ pub enum Form {
     Schema,
 }
 
-/// The grammar of a file's text, and what of a schema it does not hold the reply to.
+/// What the first line of a schema's grammar begins with; behind it is the schema, for servers that take no grammars.
+const SCHEMA: &str = "# JSON schema: ";
+
+/// The schema that a grammar was made of, where it was.
+#[must_use]
+pub fn schema_of(grammar: &str) -> Option<&str> {
+    grammar.lines().next()?.strip_prefix(SCHEMA)
+}
+
+/// The grammar of a file's text, and what of a schema it does not hold the reply to. That of a schema says in its first
+/// line, a comment, which one that is.
 ///
 /// # Errors
 /// Where the text cannot be used.
 pub fn read(text: &str, form: Form) -> Result<(String, Vec<String>), Problem> {
     match form {
         Form::Grammar => gbnf::check(text).map(|()| (text.to_owned(), Vec::new())),
-        Form::Schema => schema::to_grammar(text),
+        Form::Schema => {
+            let (grammar, notes) = schema::to_grammar(text)?;
+            // In one line; that it is JSON was found out already.
+            let schema: serde_json::Value = serde_json::from_str(text).unwrap_or_default();
+            Ok((format!("{SCHEMA}{schema}\n{grammar}"), notes))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_grammar_of_a_schema_says_which_and_is_one_all_the_same() {
+        let text = "{\n  \"type\": \"object\",\n  \"description\": \"a\\nb\"\n}";
+        let (grammar, _) = read(text, Form::Schema).unwrap();
+        assert_eq!(schema_of(&grammar), Some(r#"{"type":"object","description":"a\nb"}"#));
+        assert_eq!(gbnf::check(&grammar), Ok(()));
+        assert_eq!(schema_of("root ::= \"a\""), None);
     }
 }

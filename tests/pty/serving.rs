@@ -77,6 +77,31 @@ fn that_replies(body: &'static str) -> Stand {
 }
 
 #[test]
+fn a_reply_under_a_schema_is_json_or_the_command_fails() {
+    let json =
+        that_replies("data: {\"choices\":[{\"delta\":{\"content\":\"{}\"},\"finish_reason\":\"stop\"}]}\n\n");
+    let (code, out, said) = asked(&json, &["--schema", "schema.json"]);
+    assert_eq!((code, out.trim()), (Some(0), "{}"), "{said}");
+    let chats = |stand: &Stand| {
+        let all = stand.asked().into_iter().filter(|asked| asked.path.ends_with("completions"));
+        all.map(|asked| asked.body).collect::<Vec<_>>()
+    };
+    assert!(chats(&json)[0].contains("\"json_schema\""), "{:?}", chats(&json));
+
+    let prose = Stand::start(|asked| match asked.path.as_str() {
+        "/v1/models" => models(&["m"]),
+        "/v1/chat/completions" => reply(&["Sure", ", here"]),
+        _ => not_found(),
+    });
+    let (code, _, said) = asked(&prose, &["--schema", "schema.json"]);
+    assert!(code == Some(1) && said.contains("it is no JSON"), "{code:?}: {said}");
+    let before = chats(&prose).len();
+    let (code, out, said) = asked(&prose, &["--grammar", "a.gbnf"]);
+    assert_eq!((code, out.as_str(), chats(&prose).len()), (Some(1), "", before));
+    assert!(said.contains("takes JSON schemas and no grammars"), "{said}");
+}
+
+#[test]
 fn why_a_server_cut_a_reply_is_said_and_stands_in_json() {
     let cut = that_replies(
         "data: {\"choices\":[{\"delta\":{\"content\":\"One\"},\"finish_reason\":\"content_filter\"}]}\n\n",

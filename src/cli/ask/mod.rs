@@ -27,10 +27,10 @@ use crate::attachment::Attachment;
 use crate::chat::{ChatSettings, Intervention, Role, Run, RunId, StopReason, Timings, Usage};
 use crate::config::{Markdown, Overflow};
 use crate::engine::protocol::{
-    Event, FailureKind, Generate, Immediate, Job, Loaded, Message, Prompt, Request, RequestId,
+    Event, FailureKind, Generate, Immediate, Job, Loaded, Message, Prompt, Request, RequestId, Runner,
     TemplateSetting,
 };
-use crate::grammar::Form;
+use crate::grammar::{Form, schema_of};
 use crate::model_entry::ModelEntry;
 use crate::runtime;
 use crate::sampling::Sampling;
@@ -119,6 +119,7 @@ pub async fn run(args: AskArgs, engine: &str) -> anyhow::Result<u8> {
         show_prompt: args.show_prompt,
         load_ms: loaded.load_ms,
         interventions,
+        wants_json: schema_of(&sampling.grammar).is_some() && matches!(loaded.runner, Runner::Server { .. }),
     };
     asking.reply(prompt, &sampling, top_logprobs).await
 }
@@ -255,6 +256,8 @@ struct Asking {
     show_prompt: bool,
     load_ms: f32,
     interventions: Vec<Intervention>,
+    /// Whether a server was told to hold the reply to a schema: whether it did is looked at.
+    wants_json: bool,
 }
 
 impl Asking {
@@ -272,6 +275,10 @@ impl Asking {
                     let code = self.done(ending)?;
                     return Ok(match code {
                         0 if is_cut => cut(stop),
+                        0 if self.wants_json && !is_json(self.out.answer()) => {
+                            super::note("the server did not hold the reply to the schema: it is no JSON");
+                            1
+                        }
                         code => {
                             why_ended(stop).into_iter().for_each(super::note);
                             code
@@ -421,6 +428,10 @@ fn why_ended(stop: StopReason) -> Option<&'static str> {
         StopReason::ToolCalls => Some("the reply ended with a call of a tool, and there are none here"),
         _ => None,
     }
+}
+
+fn is_json(text: &str) -> bool {
+    serde_json::from_str::<serde::de::IgnoredAny>(text).is_ok()
 }
 
 /// How a reply ended.

@@ -54,7 +54,7 @@ pub struct Output {
     parts: Parts,
     /// Number of the next token.
     index: u32,
-    /// What goes into the last line of JSON.
+    /// The answer so far, and what was thought, which go into the last line of JSON.
     answer: String,
     thought: String,
     /// The answer as it is laid out, since it began or since something else was printed.
@@ -103,6 +103,11 @@ impl Output {
         self.wish.json || (!self.wish.raw && step.bytes.is_empty())
     }
 
+    /// The answer so far.
+    pub fn answer(&self) -> &str {
+        &self.answer
+    }
+
     /// Writes a token, as far as its characters are whole.
     ///
     /// # Errors
@@ -146,9 +151,12 @@ impl Output {
 
     fn take(&mut self, stretches: Vec<Stretch>) -> anyhow::Result<()> {
         for Stretch { thought, text } in stretches {
+            if !thought {
+                self.answer.push_str(&text);
+            }
             match (thought, self.wish.json) {
                 (true, true) => self.thought.push_str(&text),
-                (false, true) => self.answer.push_str(&text),
+                (false, true) => {}
                 (true, false) => self.think(&text)?,
                 (false, false) => {
                     self.end_thought()?;

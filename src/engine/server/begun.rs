@@ -51,7 +51,7 @@ impl<'a> Begun<'a> {
         top: u32,
         cancel: &CancellationToken,
     ) -> Result<Self, Failure> {
-        let (path, body, reader) = prepared.request(model, &Ask { top, ..ask.clone() });
+        let (path, body, reader) = prepared.request(model, &Ask { top, ..ask.clone() })?;
         let stream = model.http.stream(path, &body, cancel).await?;
         let mut begun = Self { stream, reader, first: None, top };
         begun.first = begun.read(cancel).await?;

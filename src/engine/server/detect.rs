@@ -6,6 +6,7 @@ use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 
 use super::http::{Http, Path, other};
+use super::vllm::Holding;
 use super::words;
 use crate::engine::protocol::{Capabilities, Capability, Failure, Odds};
 use crate::model_entry::Api;
@@ -38,6 +39,8 @@ pub struct Found {
     pub tokenizes_chats: bool,
     /// Whether it tells chosen tokens' odds.
     pub watches: bool,
+    /// How a vLLM is told what a reply has to look like.
+    pub holding: Holding,
 }
 
 /// Asks the server what it is, and for its models.
@@ -88,11 +91,13 @@ pub async fn detect(
         Api::SgLang => super::sglang::tokenizes(http, found.id.as_deref(), cancel).await,
         _ => (false, false),
     };
-    found.watches = match found.api {
-        Api::Vllm => ask("/openapi.json").await?.is_some_and(|described| super::vllm::watches(&described)),
-        Api::SgLang => found.tokenizes_chats,
-        _ => false,
-    };
+    if found.api == Api::Vllm
+        && let Some(described) = ask("/openapi.json").await?
+    {
+        found.watches = super::vllm::watches(&described);
+        found.holding = super::vllm::holding(&described);
+    }
+    found.watches |= found.api == Api::SgLang && found.tokenizes_chats;
     Ok(found)
 }
 

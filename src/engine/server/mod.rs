@@ -11,6 +11,7 @@
 mod begun;
 mod detect;
 mod generate;
+mod held;
 mod http;
 mod key;
 mod llama;

@@ -5,11 +5,12 @@
 use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 
+use super::held::Way;
 use super::http::{Path, other};
 use super::model::Model;
 use super::settings::{Ask, Dialect};
 use super::told::Part;
-use super::{llama, openai, sglang, vllm};
+use super::{held, llama, openai, sglang, vllm};
 use crate::engine::protocol::{Failure, Message, Prompt};
 use crate::model_entry::Api;
 use crate::token::TokenId;
@@ -121,7 +122,29 @@ impl Prepared<'_> {
     }
 
     /// Where the request goes, what it is and who reads the answer.
-    pub fn request(&self, model: &Model, ask: &Ask<'_>) -> (Path<'static>, Value, Reader) {
+    ///
+    /// # Errors
+    /// The server cannot be told what the reply has to look like.
+    pub fn request(&self, model: &Model, ask: &Ask<'_>) -> Result<(Path<'static>, Value, Reader), Failure> {
+        let (path, mut body, reader) = self.plain_request(model, ask);
+        held::put(&mut body, &ask.sampling.grammar, self.way(model))
+            .map_err(|why| other(format!("{} {why}", model.http.host)))?;
+        Ok((path, body, reader))
+    }
+
+    /// How the request says what the reply has to look like.
+    fn way(&self, model: &Model) -> Way {
+        match (&self.form, model.found.api) {
+            (Form::Ids, Api::Llama) => Way::Setting,
+            (Form::Ids | Form::Text(_), Api::SgLang) => Way::SgLang,
+            (Form::Ids | Form::Text(_), Api::Vllm) => Way::Vllm(model.found.holding),
+            (Form::Ids | Form::Text(_), _) => Way::No,
+            (Form::Chat(_), Api::SgLang) => Way::FormatOrGrammar,
+            (Form::Chat(_), _) => Way::Format,
+        }
+    }
+
+    fn plain_request(&self, model: &Model, ask: &Ask<'_>) -> (Path<'static>, Value, Reader) {
         let id = model.id();
         match (&self.form, model.found.api) {
             (Form::Ids, Api::Llama) => (

@@ -1,6 +1,6 @@
 //! Sampler settings as each kind of server takes them, and which it does not take.
 //!
-//! Invariant: a setting that does something and is not sent is named in [`left_out`].
+//! Invariant: a setting that does something and is not sent is named in [`left_out`]; a grammar is not among them (`held`).
 
 use serde_json::{Map, Value, json};
 
@@ -149,7 +149,6 @@ pub fn left_out(s: &Sampling, dialect: Dialect) -> Vec<&'static str> {
         ("dynatemp_range", !is_llama && s.dynatemp_range > 0.0),
         ("mirostat", !is_llama && s.mirostat != 0),
         ("logit_bias", !is_llama && by_stage(Stage::LogitBias)),
-        ("grammar", !is_llama && !s.grammar.trim().is_empty()),
         ("order", !is_llama && s.order != Stage::DEFAULT_ORDER),
         ("seed", dialect == Dialect::SgLang && s.seed.is_some()),
         ("thinking_budget", s.thinking_budget > 0),

@@ -1,6 +1,7 @@
 //! The engine against servers on this machine that answer as each test tells them: plain threads over TCP.
 
 mod bad;
+mod held;
 mod kinds;
 mod matrix;
 mod real;

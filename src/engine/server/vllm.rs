@@ -61,6 +61,30 @@ pub fn watches(described: &Value) -> bool {
     described["components"]["schemas"]["CompletionRequest"]["properties"]["logprob_token_ids"].is_object()
 }
 
+/// How a server is told what a reply has to look like; what it does not know it ignores without a word.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Holding {
+    /// It does not say; schemas go in `OpenAI`'s form.
+    #[default]
+    Unknown,
+    /// By `structured_outputs`.
+    Structured,
+    /// By `guided_json` and `guided_grammar`, as it was called before.
+    Guided,
+}
+
+/// How, by a server's description of itself.
+pub fn holding(described: &Value) -> Holding {
+    let request = &described["components"]["schemas"]["CompletionRequest"]["properties"];
+    if request["structured_outputs"].is_object() {
+        Holding::Structured
+    } else if request["guided_grammar"].is_object() {
+        Holding::Guided
+    } else {
+        Holding::Unknown
+    }
+}
+
 /// The question whether a token is a mark: the server writes it, and leaves it out of the text if it is one.
 pub fn writes(model: Option<&str>, id: TokenId) -> Value {
     let mut body = one_token(model, numbers(&[id]));
