@@ -112,3 +112,21 @@ fn why_a_server_cut_a_reply_is_said_and_stands_in_json() {
     let tools = that_replies("data: {\"choices\":[{\"delta\":{},\"finish_reason\":\"tool_calls\"}]}\n\n");
     assert!(asked(&tools, &[]).2.contains("a call of a tool"));
 }
+
+#[test]
+fn a_server_that_fails_at_its_list_of_models_is_said_to() {
+    let stand =
+        Stand::start(|_| answer("500 Internal Server Error", "application/json", "{\"error\":\"boom\"}"));
+    let home = home();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_glassbox"));
+    command.env("GLASSBOX_HOME", home.path()).env("NO_PROXY", "127.0.0.1");
+    let output = command.args(["models", "list", "--server", &stand.address]).output().unwrap();
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert!(said.contains("failed (HTTP 500): boom."), "{said}");
+    command = Command::new(env!("CARGO_BIN_EXE_glassbox"));
+    let bare = stand.address.trim_start_matches("http://");
+    let output =
+        command.env("GLASSBOX_HOME", home.path()).args(["models", "list", "--server", bare]).output();
+    let said = String::from_utf8(output.unwrap().stderr).unwrap();
+    assert!(said.contains(&format!("write {}", stand.address)), "{said}");
+}

@@ -5,21 +5,30 @@
 use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 
-use super::http::{Stream, kind_of_error, message_of};
+use super::http::Stream;
+use super::mend::Mender;
 use super::model::Model;
 use super::prompt::{Prepared, Reader};
+use super::refusal::{Refusal, kind_of_error, message_of};
 use super::settings::Ask;
-use super::told::Part;
+use super::sse::{Event, Kind};
+use super::told::{self, Part};
 use crate::engine::protocol::Failure;
+
+/// How often an answer is asked for, each time with less.
+const TRIES: usize = 12;
 
 /// An answer that has begun.
 pub struct Begun<'a> {
     stream: Stream<'a>,
     reader: Reader,
+    mender: Mender,
     /// What was read of it to find out whether it is one.
     first: Option<Vec<Part>>,
     /// How many candidates each token has.
     pub top: u32,
+    /// What is to be known of how it was asked for.
+    pub notes: Vec<String>,
 }
 
 impl<'a> Begun<'a> {
@@ -33,30 +42,47 @@ impl<'a> Begun<'a> {
         ask: &Ask<'_>,
         cancel: &CancellationToken,
     ) -> Result<Self, Failure> {
-        let top = model.candidates(ask.top);
-        match Self::with(model, prepared, ask, top, cancel).await {
-            Err(refused) => {
-                let fewer = model.fewer_candidates(refused, top)?;
-                Self::with(model, prepared, ask, fewer, cancel).await
+        let (mut top, mut notes) = (model.candidates(ask.top), Vec::new());
+        for _ in 1..TRIES {
+            let (path, body, reader) = prepared.request(model, &Ask { top, ..ask.clone() })?;
+            let begun = model.http.stream(path, &body, cancel).await;
+            let refusal = match begun {
+                Err(refusal) => refusal,
+                Ok(stream) => match Self::with(model, stream, reader, cancel).await {
+                    Ok(begun) => {
+                        if model.gives_figures() {
+                            notes.extend(model.fewer(ask.top, top));
+                        } else {
+                            top = 0;
+                        }
+                        return Ok(Self { top, notes, ..begun });
+                    }
+                    Err(refusal) => refusal,
+                },
+            };
+            match refusal.parameter(&body) {
+                Some(name) => notes.extend(model.refuses(name)),
+                None => top = model.fewer_candidates(refusal.failure, top)?,
             }
-            begun => begun,
         }
+        Err(super::http::other(format!("{} refuses this however little is asked of it.", model.http.host)))
     }
 
-    /// The same with so many candidates a token.
+    /// Reads the first event.
     async fn with(
         model: &'a Model,
-        prepared: &Prepared<'_>,
-        ask: &Ask<'_>,
-        top: u32,
+        stream: Stream<'a>,
+        reader: Reader,
         cancel: &CancellationToken,
-    ) -> Result<Self, Failure> {
-        let (path, body, reader) = prepared.request(model, &Ask { top, ..ask.clone() })?;
-        let stream = model.http.stream(path, &body, cancel).await?;
-        let mut begun = Self { stream, reader, first: None, top };
+    ) -> Result<Self, Refusal> {
+        let mender = Mender::new(reader.joins());
+        let mut begun = Self { stream, reader, mender, first: None, top: 0, notes: Vec::new() };
         begun.first = begun.read(cancel).await?;
         match begun.first.as_deref() {
-            Some([Part::Trouble(answer)]) => Err(trouble(model, answer)),
+            Some([Part::Trouble(answer)]) => {
+                let answer = answer.clone();
+                Err(Refusal { failure: trouble(model, &answer), status: None, answer })
+            }
             _ => Ok(begun),
         }
     }
@@ -73,8 +99,26 @@ impl<'a> Begun<'a> {
     }
 
     async fn read(&mut self, cancel: &CancellationToken) -> Result<Option<Vec<Part>>, Failure> {
-        let Some(data) = self.stream.next(cancel).await? else { return Ok(None) };
-        self.reader.parts(&data).map(Some).map_err(|error| self.stream.unread(&data, &error))
+        let Some(Event { data, kind }) = self.stream.next(cancel).await? else { return Ok(None) };
+        if kind == Kind::Error {
+            return Ok(Some(vec![told::reported(&data)]));
+        }
+        let parts = self.parts(&data).map_err(|error| self.stream.unread(&data, &error))?;
+        if kind == Kind::Bare && parts.is_empty() {
+            return Err(self.stream.no_reply(&data));
+        }
+        Ok(Some(parts))
+    }
+
+    /// The pieces of an event; what is not as it should be is mended first.
+    fn parts(&mut self, data: &[u8]) -> serde_json::Result<Vec<Part>> {
+        if !self.mender.holds()
+            && let Ok(parts) = self.reader.parts(data)
+        {
+            return Ok(parts);
+        }
+        let mended = self.mender.mend(data);
+        self.reader.parts(&mended)
     }
 
     /// Whether the server said that nothing more comes.

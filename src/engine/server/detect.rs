@@ -5,7 +5,8 @@
 use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 
-use super::http::{Http, Path, other};
+use super::http::{Http, Path, Probed, other};
+use super::refusal::Refusal;
 use super::vllm::Holding;
 use super::words;
 use crate::engine::protocol::{Capabilities, Capability, Failure, Odds};
@@ -43,48 +44,54 @@ pub struct Found {
     pub holding: Holding,
 }
 
-/// Asks the server what it is, and for its models.
+/// The kinds that are told by a path of their own, in the order in which they are asked for, and the paths.
+const KINDS: [(Api, &[&str]); 4] = [
+    (Api::Llama, &["/props"]),
+    (Api::Vllm, &["/version"]),
+    (Api::SgLang, &["/server_info", "/get_server_info"]),
+    (Api::Ollama, &["/api/version"]),
+];
+
+/// Asks the server what it is, and for its models; also what should be known of how that went.
 ///
 /// # Errors
-/// It cannot be reached, refuses, or does not have the model.
+/// It cannot be reached, refuses, is of another kind than the entry says, or does not have the model.
 pub async fn detect(
     http: &Http,
     api: Api,
     id: Option<&str>,
     cancel: &CancellationToken,
-) -> Result<Found, Failure> {
-    let mut found = Found { api, ..Found::default() };
-    let is = |wanted: Api| api == Api::Auto || api == wanted;
-    let ask = |path: &'static str| http.probe(Path::Root(path), cancel);
-    if is(Api::Llama)
-        && let Some(props) =
-            ask("/props").await?.filter(|props| props["default_generation_settings"].is_object())
-    {
-        of_props(&mut found, &props);
-    } else if api == Api::Llama {
-        return Err(other(format!("{} is no llama.cpp server: it does not answer to /props.", http.host)));
-    }
-    if found.api == Api::Auto && ask("/version").await?.is_some_and(|answer| answer["version"].is_string()) {
-        found.api = Api::Vllm;
-    }
-    if is(Api::SgLang) && found.api != Api::Vllm && found.api != Api::Llama {
-        for path in ["/server_info", "/get_server_info"] {
-            if let Some(info) = ask(path).await?.filter(Value::is_object) {
-                found.api = Api::SgLang;
-                found.context = number(&info["max_req_input_len"]).max(number(&info["context_length"]));
-                break;
-            }
+) -> Result<(Found, Option<String>), Failure> {
+    let mut found = Found::default();
+    // Of a path that is only guessed a refusal says nothing, but for what is found out later.
+    let refused = match api {
+        Api::Auto => guess(http, &mut found, cancel).await?,
+        Api::OpenAi => {
+            found.api = api;
+            None
         }
+        _ => {
+            verify(http, api, &mut found, cancel).await?;
+            None
+        }
+    };
+    let (models, note) = match http.probe(Path::Base("/models"), cancel).await? {
+        Probed::Told(models) => (Some(models), None),
+        Probed::Nothing => (None, None),
+        Probed::Refused(refusal) => match id.filter(|_| api != Api::Auto) {
+            Some(id) => (
+                None,
+                Some(format!(
+                    "{} Its models are not known, so {id} is taken as the entry names it.",
+                    refusal.failure.message
+                )),
+            ),
+            None => return Err(refusal.failure),
+        },
+    };
+    if let Some(refusal) = refused.filter(|_| is_of_llama(models.as_ref())) {
+        return Err(refusal.failure);
     }
-    if found.api == Api::Auto
-        && ask("/api/version").await?.is_some_and(|answer| answer["version"].is_string())
-    {
-        found.api = Api::Ollama;
-    }
-    if found.api == Api::Auto {
-        found.api = Api::OpenAi;
-    }
-    let models = http.probe(Path::Base("/models"), cancel).await?;
     choose(&mut found, models.as_ref(), id, &http.host)?;
     (found.tokenizes, found.tokenizes_chats) = match found.api {
         Api::Llama | Api::Vllm => (true, true),
@@ -92,13 +99,95 @@ pub async fn detect(
         _ => (false, false),
     };
     if found.api == Api::Vllm
-        && let Some(described) = ask("/openapi.json").await?
+        && let Some(described) = http.probe(Path::Root("/openapi.json"), cancel).await?.told()
     {
         found.watches = super::vllm::watches(&described);
         found.holding = super::vllm::holding(&described);
     }
     found.watches |= found.api == Api::SgLang && found.tokenizes_chats;
-    Ok(found)
+    Ok((found, note))
+}
+
+/// Takes a server for the first kind whose path it answers to, else for one like `OpenAI`'s; gives how it refused to
+/// answer to llama.cpp's path, if it did.
+async fn guess(
+    http: &Http,
+    found: &mut Found,
+    cancel: &CancellationToken,
+) -> Result<Option<Refusal>, Failure> {
+    let mut refused = None;
+    for (kind, paths) in KINDS {
+        match is(http, kind, paths, found, cancel).await? {
+            Probed::Told(_) => return Ok(None),
+            Probed::Refused(refusal) if kind == Api::Llama => refused = Some(refusal),
+            _ => {}
+        }
+    }
+    found.api = Api::OpenAi;
+    Ok(refused)
+}
+
+/// Makes sure that a server is of the kind that the entry names.
+///
+/// # Errors
+/// It is not, or refuses; says what it seems to be.
+async fn verify(http: &Http, api: Api, found: &mut Found, cancel: &CancellationToken) -> Result<(), Failure> {
+    let (_, paths) = KINDS.into_iter().find(|(kind, _)| *kind == api).unwrap_or_default();
+    match is(http, api, paths, found, cancel).await? {
+        Probed::Told(_) => return Ok(()),
+        Probed::Refused(refusal) => return Err(refusal.failure),
+        Probed::Nothing => {}
+    }
+    let mut seems = Found::default();
+    guess(http, &mut seems, cancel).await?;
+    let article = if seems.api == Api::OpenAi { "an " } else { "" };
+    Err(other(format!(
+        "{} is no {}: it does not answer to {}. It seems to be {article}{}: write api = \"{}\" in the model's entry, or \
+         leave api out.",
+        http.host,
+        api.title(),
+        paths.first().copied().unwrap_or_default(),
+        seems.api.title(),
+        seems.api.key()
+    )))
+}
+
+/// Whether a server answers to one of a kind's paths as that kind does; then it is taken for it.
+async fn is(
+    http: &Http,
+    kind: Api,
+    paths: &[&'static str],
+    found: &mut Found,
+    cancel: &CancellationToken,
+) -> Result<Probed, Failure> {
+    let mut refused = Probed::Nothing;
+    for path in paths {
+        match http.probe(Path::Root(path), cancel).await? {
+            Probed::Told(answer) => {
+                if answers_as(kind, &answer) {
+                    found.take(kind, &answer);
+                    return Ok(Probed::Told(answer));
+                }
+            }
+            Probed::Refused(refusal) => refused = Probed::Refused(refusal),
+            Probed::Nothing => {}
+        }
+    }
+    Ok(refused)
+}
+
+fn answers_as(kind: Api, answer: &Value) -> bool {
+    match kind {
+        Api::Llama => answer["default_generation_settings"].is_object(),
+        Api::Vllm | Api::Ollama => answer["version"].is_string(),
+        Api::SgLang => answer.is_object(),
+        Api::Auto | Api::OpenAi => false,
+    }
+}
+
+/// Whether a list of models is one of llama.cpp's server, which shows it to everybody and guards the rest.
+fn is_of_llama(models: Option<&Value>) -> bool {
+    models.into_iter().flat_map(listed).any(|(_, entry)| entry["owned_by"] == "llamacpp")
 }
 
 /// The ids of all models that a server names.
@@ -106,7 +195,11 @@ pub async fn detect(
 /// # Errors
 /// It cannot be reached, refuses, or names none.
 pub async fn models(http: &Http, cancel: &CancellationToken) -> Result<Vec<String>, Failure> {
-    let answer = http.probe(Path::Base("/models"), cancel).await?;
+    let answer = match http.probe(Path::Base("/models"), cancel).await? {
+        Probed::Told(answer) => Some(answer),
+        Probed::Nothing => None,
+        Probed::Refused(refusal) => return Err(refusal.failure),
+    };
     let ids: Vec<String> =
         answer.iter().flat_map(listed).take(MOST_LISTED).map(|(id, _)| id.to_owned()).collect();
     if ids.is_empty() {
@@ -123,12 +216,6 @@ fn listed(models: &Value) -> impl Iterator<Item = (&str, &Value)> {
 
 fn number(value: &Value) -> u32 {
     value.as_u64().unwrap_or(0).min(u64::from(u32::MAX)) as u32
-}
-
-fn of_props(found: &mut Found, props: &Value) {
-    found.api = Api::Llama;
-    found.context = number(&props["default_generation_settings"]["n_ctx"]);
-    found.template = props["chat_template"].as_str().filter(|text| !text.is_empty()).map(str::to_owned);
 }
 
 /// The model of that name, or the first.
@@ -169,6 +256,22 @@ fn not_there(id: &str, entries: &[(&str, &Value)], host: &str) -> String {
 }
 
 impl Found {
+    /// Takes the server for this kind, by what it said of itself.
+    fn take(&mut self, kind: Api, said: &Value) {
+        self.api = kind;
+        match kind {
+            Api::Llama => {
+                self.context = number(&said["default_generation_settings"]["n_ctx"]);
+                let template = said["chat_template"].as_str().filter(|text| !text.is_empty());
+                self.template = template.map(str::to_owned);
+            }
+            Api::SgLang => {
+                self.context = number(&said["max_req_input_len"]).max(number(&said["context_length"]));
+            }
+            _ => {}
+        }
+    }
+
     /// What can be done with it beyond writing replies.
     pub fn capabilities(&self) -> Capabilities {
         use Capability::{Continues, Ids, Renders, Scores, Tokenizes, Watches};

@@ -155,8 +155,8 @@ impl<'a> Writer<'a> {
     /// Reads the answer to its end; gives why that came.
     async fn read(&mut self, prepared: &Prepared<'_>, ask: &Ask<'_>) -> Result<StopReason, Failure> {
         let mut begun = Begun::of(self.model, prepared, ask, self.cancel).await?;
-        if let (Some(note), Some(facts)) = (self.model.fewer(ask.top, begun.top), &mut self.facts) {
-            facts.notes.push(note);
+        if let Some(facts) = &mut self.facts {
+            facts.notes.append(&mut begun.notes);
         }
         self.top = begun.top as usize;
         let mut ended = None;

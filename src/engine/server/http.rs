@@ -2,18 +2,21 @@
 //!
 //! Invariants: nothing is ever sent to another host than the configured one (a redirect is an error, so the key goes
 //! nowhere else); every wait has an end and hears of a cancel; a failure is a sentence that names machine and port, never
-//! a key or the rest of an address.
+//! a key or, but for the path that a redirect goes to, the rest of an address.
 
 use std::collections::VecDeque;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, LOCATION};
-use reqwest::{Client, Method, Response, StatusCode, Url};
+use reqwest::{Client, Method, Response, Url};
 use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 
 use super::key::Key;
-use super::sse::{self, Events};
+use super::mend::mended;
+use super::refusal::{Refusal, kind_of_error, message_of, said};
+use super::sse::{self, Event, Events, Kind};
+use super::told;
 use crate::engine::protocol::{Failure, FailureKind};
 use crate::model_entry::Server;
 use crate::request_error::{Through, reason, retry_after};
@@ -40,6 +43,8 @@ pub struct Limits {
     pub wait: Duration,
     /// The longest wait that a server may ask for.
     pub longest_wait: Duration,
+    /// For a server that says that it is loading its model.
+    pub loading: Duration,
 }
 
 impl Default for Limits {
@@ -50,6 +55,7 @@ impl Default for Limits {
             tries: 4,
             wait: Duration::from_millis(500),
             longest_wait: Duration::from_secs(30),
+            loading: Duration::from_mins(5),
         }
     }
 }
@@ -71,6 +77,29 @@ struct Question<'a> {
     body: Option<&'a Value>,
     /// How long its answer may take to begin.
     patience: Duration,
+    /// Whether a failure that may pass is worth another try; having too many requests and loading are in any case.
+    persists: bool,
+}
+
+/// What a question came to that costs the server nothing.
+#[derive(Debug)]
+pub enum Probed {
+    /// An answer.
+    Told(Value),
+    /// Nothing of use.
+    Nothing,
+    /// It does not want to answer, or cannot.
+    Refused(Refusal),
+}
+
+impl Probed {
+    /// The answer, where it is one.
+    pub fn told(self) -> Option<Value> {
+        match self {
+            Self::Told(answer) => Some(answer),
+            Self::Nothing | Self::Refused(_) => None,
+        }
+    }
 }
 
 /// One server.
@@ -124,24 +153,29 @@ impl Http {
         })
     }
 
-    /// The answer to a question that costs the server nothing; `None` where nothing of use comes: for finding out what a
-    /// server is.
-    pub async fn probe(&self, path: Path<'_>, cancel: &CancellationToken) -> Result<Option<Value>, Failure> {
-        let asked = Question { path, body: None, patience: self.limits.short };
-        let response = match self.attempt(asked, cancel).await {
-            Ok(response) if response.status().is_success() => response,
-            Ok(response) if matches!(response.status().as_u16(), 401 | 403 | 407 | 300..=399) => {
-                return Err(self.refused(response, cancel).await);
+    /// Asks for what costs the server nothing: for finding out what it is.
+    ///
+    /// # Errors
+    /// It cannot be reached, is loading for too long or has had too many requests.
+    pub async fn probe(&self, path: Path<'_>, cancel: &CancellationToken) -> Result<Probed, Failure> {
+        let persists = matches!(path, Path::Base(_));
+        let asked = Question { path, body: None, patience: self.limits.short, persists };
+        match self.ask(asked, cancel).await {
+            Ok(response) => {
+                let answer = self.json(response, self.limits.short, cancel).await;
+                Ok(answer.map_or(Probed::Nothing, Probed::Told))
             }
-            Ok(_) => return Ok(None),
-            Err(Broken { failure, .. }) => return Err(failure),
-        };
-        Ok(self.json(response, self.limits.short, cancel).await.ok())
+            Err(refusal) => match refusal.status {
+                Some(300..=399 | 401 | 403 | 407 | 500..) => Ok(Probed::Refused(refusal)),
+                Some(429) | None => Err(refusal.failure),
+                Some(_) => Ok(Probed::Nothing),
+            },
+        }
     }
 
     /// The answer to a small question, asked once; `None` where nothing of use comes.
     pub async fn ask_once(&self, path: Path<'_>, body: &Value, cancel: &CancellationToken) -> Option<Value> {
-        let asked = Question { path, body: Some(body), patience: self.limits.short };
+        let asked = Question { path, body: Some(body), patience: self.limits.short, persists: false };
         let sent = self.attempt(asked, cancel).await.ok()?;
         let response = sent.status().is_success().then_some(sent)?;
         self.json(response, self.limits.short, cancel).await.ok()
@@ -164,7 +198,7 @@ impl Http {
         path: Path<'_>,
         body: &Value,
         cancel: &CancellationToken,
-    ) -> Result<Stream<'a>, Failure> {
+    ) -> Result<Stream<'a>, Refusal> {
         let response = self.send(path, body, cancel).await?;
         let kind = kind_of(&response);
         let mut stream = Stream {
@@ -172,12 +206,20 @@ impl Http {
             response: None,
             events: Events::new(sse::LONGEST),
             waiting: VecDeque::new(),
+            begun: false,
             done: false,
         };
+        if kind.contains("html") {
+            return Err(self.no_answer("a web page").into());
+        }
         if kind.contains("json") {
-            stream.waiting.push_back(self.body(response, self.limits.idle, cancel).await?);
-        } else if kind.contains("html") {
-            return Err(self.no_answer("a web page"));
+            let whole = self.body(response, self.limits.idle, cancel).await?;
+            if [&b"data:"[..], b"event:", b":"].iter().any(|form| whole.starts_with(form)) {
+                stream.waiting.extend(stream.events.feed(&whole).map_err(|_| self.too_long())?);
+                stream.waiting.extend(std::mem::take(&mut stream.events).finish());
+            } else {
+                stream.waiting.push_back(Event { data: whole, kind: Kind::Bare });
+            }
         } else {
             stream.response = Some(response);
         }
@@ -194,47 +236,70 @@ impl Http {
         }
     }
 
-    /// A request, made again where the failure may pass.
+    /// A request.
     async fn send(
         &self,
         path: Path<'_>,
         body: &Value,
         cancel: &CancellationToken,
-    ) -> Result<Response, Failure> {
-        let question = Question { path, body: Some(body), patience: self.limits.idle };
-        let mut failures = 0;
+    ) -> Result<Response, Refusal> {
+        let asked = Question { path, body: Some(body), patience: self.limits.idle, persists: true };
+        self.ask(asked, cancel).await
+    }
+
+    /// Asks, and again where the failure may pass.
+    async fn ask(&self, question: Question<'_>, cancel: &CancellationToken) -> Result<Response, Refusal> {
+        let (mut failures, mut loading, mut loads_since) = (0, 0, None);
         loop {
-            let (failure, asked) = match self.attempt(question, cancel).await {
+            let (refusal, asked) = match self.attempt(question, cancel).await {
                 Ok(response) if response.status().is_success() => return Ok(response),
-                Ok(response) if may_pass(response.status()) => {
+                Ok(response) => {
                     let asked = retry_after(response.headers());
                     (self.refused(response, cancel).await, asked)
                 }
-                Ok(response) => return Err(self.refused(response, cancel).await),
-                Err(Broken { failure, passes: true }) => (failure, None),
-                Err(Broken { failure, passes: false }) => return Err(failure),
+                Err(Broken { failure, passes: true }) if question.persists => (failure.into(), None),
+                Err(Broken { failure, .. }) => return Err(failure.into()),
             };
+            if refusal.is_loading() {
+                if loads_since.get_or_insert_with(Instant::now).elapsed() >= self.limits.loading {
+                    return Err(self.still_loading().into());
+                }
+                // Seconds at the most, so that a model that is there is not waited for.
+                self.pause(self.limits.wait * 2_u32.pow(loading), cancel).await?;
+                loading = (loading + 1).min(3);
+                continue;
+            }
+            if !refusal.may_pass(question.persists) {
+                return Err(refusal);
+            }
             failures += 1;
             if let Some(asked) = asked.filter(|asked| *asked > self.limits.longest_wait) {
-                let message =
-                    format!("{} It asks to come back in {} seconds.", failure.message, asked.as_secs());
-                return Err(Failure { message, ..failure });
+                let message = format!(
+                    "{} It asks to come back in {} seconds.",
+                    refusal.failure.message,
+                    asked.as_secs()
+                );
+                return Err(Refusal { failure: Failure { message, ..refusal.failure }, ..refusal });
             }
             if failures >= self.limits.tries {
-                return Err(failure);
+                return Err(refusal);
             }
             let wait = asked.unwrap_or_else(|| self.limits.wait * 2_u32.pow(failures - 1));
-            tracing::info!(failures, ?wait, "{} {} Trying again.", self.host, failure.message);
-            tokio::select! {
-                () = cancel.cancelled() => return Err(cancelled()),
-                () = tokio::time::sleep(wait) => {}
-            }
+            tracing::info!(failures, ?wait, "{} {} Trying again.", self.host, refusal.failure.message);
+            self.pause(wait, cancel).await?;
+        }
+    }
+
+    async fn pause(&self, wait: Duration, cancel: &CancellationToken) -> Result<(), Failure> {
+        tokio::select! {
+            () = cancel.cancelled() => Err(cancelled()),
+            () = tokio::time::sleep(wait) => Ok(()),
         }
     }
 
     async fn attempt(
         &self,
-        Question { path, body, patience }: Question<'_>,
+        Question { path, body, patience, .. }: Question<'_>,
         cancel: &CancellationToken,
     ) -> Result<Response, Broken> {
         let address = match path {
@@ -255,6 +320,13 @@ impl Http {
         };
         match sent {
             Ok(Ok(response)) => Ok(response),
+            Ok(Err(error)) if self.is_plain_there(&error) => Err(Broken {
+                failure: other(format!(
+                    "{} speaks http, not https: begin its address with http://.",
+                    self.host
+                )),
+                passes: false,
+            }),
             Ok(Err(error)) => Err(Broken {
                 failure: self.unreachable(&error),
                 passes: !error.is_connect() && !error.is_builder(),
@@ -272,6 +344,7 @@ impl Http {
         let is_page = kind_of(&response).contains("html");
         let body = self.body(response, patience, cancel).await?;
         serde_json::from_slice(&body)
+            .or_else(|_| serde_json::from_slice(&mended(&body)))
             .map_err(|_| self.no_answer(if is_page { "a web page" } else { "something that is no JSON" }))
     }
 
@@ -313,42 +386,64 @@ impl Http {
     }
 
     /// What an answer means that is no success.
-    async fn refused(&self, response: Response, cancel: &CancellationToken) -> Failure {
+    async fn refused(&self, response: Response, cancel: &CancellationToken) -> Refusal {
         let (status, host) = (response.status(), &self.host);
+        let number = status.as_u16();
         if status.is_redirection() {
             let to = response.headers().get(LOCATION).and_then(|to| to.to_str().ok()).unwrap_or("elsewhere");
             let to = response
                 .url()
                 .join(to)
                 .map_or_else(|_| "elsewhere".to_owned(), |url| self.quoted(&said_of(&url)));
-            return other(format!(
+            let failure = other(format!(
                 "{host} sends on to {to}, and nothing is sent there: put the address that answers into the model's entry."
             ));
+            return Refusal { failure, status: Some(number), answer: Value::Null };
         }
+        let is_page = kind_of(&response).contains("html");
         let body = self.body(response, self.limits.short, cancel).await.unwrap_or_default();
-        let json: Option<Value> = serde_json::from_slice(&body).ok();
-        let said = json.as_ref().and_then(message_of).map(|said| self.quoted(&said)).unwrap_or_default();
-        let colon = |said: &str| if said.is_empty() { String::new() } else { format!(": {said}") };
-        let number = status.as_u16();
+        let answer: Value = serde_json::from_slice(&body).unwrap_or_else(|_| {
+            let text = String::from_utf8_lossy(&body);
+            if is_page || text.trim_start().starts_with('<') { Value::Null } else { text.into() }
+        });
+        let reason = message_of(&answer).map(|reason| self.quoted(&reason)).unwrap_or_default();
+        let key_wanted = "name one in the model's entry, as key_env or key_file.";
         let message = match (number, &self.key) {
+            (403, None) if !reason.is_empty() => {
+                let refused = said(&format!("{host} refuses this (HTTP 403)"), &reason);
+                format!("{refused} If it wants a key, {key_wanted}")
+            }
             (401 | 403, None) => {
-                format!(
-                    "{host} wants a key (HTTP {number}): name one in the model's entry, as key_env or key_file."
-                )
+                let it_says = if reason.is_empty() { String::new() } else { said(" It says", &reason) };
+                format!("{host} wants a key (HTTP {number}): {key_wanted}{it_says}")
             }
             (401 | 403, Some(key)) => {
-                format!("{host} does not accept the key of {} (HTTP {number}){}.", key.origin(), colon(&said))
+                said(&format!("{host} does not accept the key of {} (HTTP {number})", key.origin()), &reason)
             }
             (407, _) => self.wants_password(),
             (404, _) => {
-                format!("{host} has nothing at this address or under this name (HTTP 404){}.", colon(&said))
+                said(&format!("{host} has nothing at this address or under this name (HTTP 404)"), &reason)
             }
-            (429, _) => format!("{host} has had too many requests (HTTP 429){}.", colon(&said)),
-            (500..=599, _) => format!("{host} failed (HTTP {number}){}.", colon(&said)),
-            _ => format!("{host} refuses this (HTTP {number}){}.", colon(&said)),
+            (429, _) => said(&format!("{host} has had too many requests (HTTP 429)"), &reason),
+            (500..=599, _) => said(&format!("{host} failed (HTTP {number})"), &reason),
+            _ => said(&format!("{host} refuses this (HTTP {number})"), &reason),
         };
-        let kind = json.as_ref().map_or(FailureKind::Other, kind_of_error);
-        Failure { message: message.replace("..", "."), kind }
+        Refusal { failure: Failure { message, kind: kind_of_error(&answer) }, status: Some(number), answer }
+    }
+
+    /// Whether a handshake failed since the other side speaks no TLS.
+    fn is_plain_there(&self, error: &reqwest::Error) -> bool {
+        self.base.starts_with("https://") && reason(error).contains("InvalidContentType")
+    }
+
+    fn still_loading(&self) -> Failure {
+        let seconds = self.limits.loading.as_secs();
+        let long = if seconds >= 120 {
+            format!("{} minutes", seconds / 60)
+        } else {
+            format!("{} seconds", seconds.max(1))
+        };
+        other(format!("{} is still loading its model, after {long} of waiting: try again later.", self.host))
     }
 
     fn unreachable(&self, error: &reqwest::Error) -> Failure {
@@ -407,23 +502,33 @@ pub struct Stream<'a> {
     /// Gone once it has ended.
     response: Option<Response>,
     events: Events,
-    waiting: VecDeque<Vec<u8>>,
+    waiting: VecDeque<Event>,
+    /// Whether an event came.
+    begun: bool,
     done: bool,
 }
 
 impl Stream<'_> {
-    /// The next piece, which should be JSON; `None` at the end.
+    /// The next event, whose data should be JSON; `None` at the end. What came without the form of events is one where there
+    /// is no other, or where it reports an error.
     ///
     /// # Errors
-    /// A sentence: it broke off or is silent.
-    pub async fn next(&mut self, cancel: &CancellationToken) -> Result<Option<Vec<u8>>, Failure> {
+    /// A sentence: it broke off or is silent, or what came is no answer.
+    pub async fn next(&mut self, cancel: &CancellationToken) -> Result<Option<Event>, Failure> {
         loop {
-            if let Some(data) = self.waiting.pop_front() {
-                if data.trim_ascii() == b"[DONE]" {
+            if let Some(event) = self.waiting.pop_front() {
+                if event.kind == Kind::Bare {
+                    match self.bare(event)? {
+                        Some(event) => return Ok(Some(event)),
+                        None => continue,
+                    }
+                }
+                self.begun = true;
+                if event.data.trim_ascii() == b"[DONE]" {
                     self.done = true;
                     return Ok(None);
                 }
-                return Ok(Some(data));
+                return Ok(Some(event));
             }
             let Some(response) = &mut self.response else { return Ok(None) };
             if let Some(bytes) = self.http.chunk(response, self.http.limits.idle, cancel).await? {
@@ -434,6 +539,28 @@ impl Stream<'_> {
                 self.waiting.extend(std::mem::take(&mut self.events).finish());
             }
         }
+    }
+
+    /// What came without the form of events, where it counts as one.
+    fn bare(&mut self, event: Event) -> Result<Option<Event>, Failure> {
+        let json: Option<Value> = serde_json::from_slice(&event.data).ok();
+        let is_trouble = json.as_ref().is_some_and(|json| told::trouble(json).is_some());
+        if is_trouble || (json.is_some() && !self.begun) {
+            return Ok(Some(event));
+        }
+        if self.begun {
+            return Ok(None);
+        }
+        Err(self.no_reply(&event.data))
+    }
+
+    /// What is said of an answer that is no reply.
+    pub fn no_reply(&self, data: &[u8]) -> Failure {
+        let text = String::from_utf8_lossy(data);
+        if text.trim_start().starts_with('<') {
+            return self.http.no_answer("a web page");
+        }
+        other(format!("{} answers with what is no reply: {}", self.http.host, self.http.quoted(&text)))
     }
 
     /// Whether the server said that nothing more comes.
@@ -452,47 +579,15 @@ impl Stream<'_> {
     }
 }
 
-/// The message of an error, in the forms that servers have.
-pub fn message_of(answer: &Value) -> Option<String> {
-    let error = answer.get("error").unwrap_or(answer);
-    let places = [error, &error["message"], &answer["message"], &answer["detail"]];
-    let text = places.into_iter().find_map(Value::as_str);
-    text.map(str::to_owned).or_else(|| answer.get("error").map(Value::to_string))
-}
-
-/// Whether an error says that the prompt is too long.
-pub fn kind_of_error(answer: &Value) -> FailureKind {
-    let text = answer.to_string().to_lowercase();
-    let full = [
-        "exceed_context_size",
-        "context_length_exceeded",
-        "maximum context length",
-        "maximum model length",
-        "longer than the model's context",
-    ];
-    if full.iter().any(|words| text.contains(words)) { FailureKind::ContextFull } else { FailureKind::Other }
-}
-
-/// How many candidates a server gives at most, in its words of refusing `asked`.
-pub fn most_candidates(refused: &Failure, asked: u32) -> Option<u32> {
-    let (_, said) = refused.message.split_once(": ").filter(|(_, said)| said.contains("logprobs"))?;
-    let numbers = said.split(|c: char| !c.is_ascii_digit()).filter_map(|number| number.parse().ok());
-    numbers.filter(|number| *number < asked).max()
-}
-
-fn may_pass(status: StatusCode) -> bool {
-    matches!(status.as_u16(), 408 | 425 | 429 | 500 | 502..=504 | 529)
-}
-
 fn kind_of(response: &Response) -> String {
     let kind = response.headers().get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok());
     kind.unwrap_or_default().to_ascii_lowercase()
 }
 
-/// Scheme, machine and port.
+/// Scheme, machine, port and path; a question behind it may be secret.
 fn said_of(url: &Url) -> String {
     let port = url.port().map(|port| format!(":{port}")).unwrap_or_default();
-    format!("{}://{}{port}", url.scheme(), url.host_str().unwrap_or_default())
+    format!("{}://{}{port}{}", url.scheme(), url.host_str().unwrap_or_default(), url.path())
 }
 
 /// A failure of no special kind.
@@ -503,36 +598,4 @@ pub fn other(message: impl Into<String>) -> Failure {
 /// A request was ended before it had an answer.
 pub fn cancelled() -> Failure {
     Failure { message: "Cancelled before anything was made.".into(), kind: FailureKind::Cancelled }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn how_many_candidates_there_are_is_read_from_a_refusal() {
-        let most =
-            |said: &str| most_candidates(&other(format!("127.0.0.1:80 refuses this (HTTP 400): {said}")), 20);
-        let vllm = "Requested sample logprobs of 20, which is greater than max allowed: 5 (parameter=logprobs, value=20).";
-        assert_eq!(most(vllm), Some(5));
-        assert_eq!(most_candidates(&other(format!("127.0.0.1:80 reports an error: {vllm}")), 20), Some(5));
-        assert_eq!(
-            most(
-                "Invalid 'top_logprobs': integer above maximum value. Expected a value <= 5, but got 20 instead."
-            ),
-            Some(5)
-        );
-        assert_eq!(most("Requested prompt logprobs of 20, which is greater than max allowed: 0"), Some(0));
-        assert_eq!((most("logprobs are not supported"), most("temperature must be at most 2")), (None, None));
-    }
-
-    #[test]
-    fn an_error_is_found_in_each_form() {
-        let said = |text: &str| message_of(&serde_json::from_str(text).unwrap()).unwrap();
-        assert_eq!(said(r#"{"error":{"message":"no","code":400}}"#), "no");
-        assert_eq!(said(r#"{"error":"no"}"#), "no");
-        assert_eq!(said(r#"{"object":"error","message":"no"}"#), "no");
-        assert_eq!(said(r#"{"detail":"no"}"#), "no");
-        assert_eq!(said(r#"{"error":{"code":5}}"#), r#"{"code":5}"#);
-    }
 }

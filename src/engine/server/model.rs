@@ -11,7 +11,8 @@ use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 
 use super::detect::Found;
-use super::http::{Http, Path, most_candidates, other};
+use super::http::{Http, Path, other};
+use super::refusal::most_candidates;
 use super::settings::Dialect;
 use super::told::Choice;
 use super::words::Words;
@@ -38,6 +39,8 @@ pub struct Model {
     pub anchor: Option<(TokenId, String)>,
     /// The most candidates that it gives.
     most: AtomicU32,
+    /// Parameters that were refused for it, and are left out since.
+    refused: Mutex<BTreeSet<&'static str>>,
 }
 
 impl Model {
@@ -52,7 +55,8 @@ impl Model {
         let loaded = loaded(&http, &found, name, begun);
         let words = Mutex::new(Words::of(loaded.vocabulary.clone()));
         let most = AtomicU32::new(loaded.odds.most().unwrap_or(u32::MAX));
-        let mut model = Self { http, found, loaded, words, said: Mutex::default(), anchor: None, most };
+        let (said, refused) = (Mutex::default(), Mutex::default());
+        let mut model = Self { http, found, loaded, words, said, anchor: None, most, refused };
         if matches!(model.found.api, Api::Vllm | Api::SgLang) && model.found.tokenizes {
             model.anchor = model.find_anchor(cancel).await;
         }
@@ -90,6 +94,50 @@ impl Model {
         let expected = given >= self.loaded.odds.most().map_or(asked, |most| asked.min(most));
         let note = || format!("{} gives the {given} likeliest tokens at most, not {asked}.", self.http.host);
         (!expected).then(note).and_then(|note| self.once(note))
+    }
+
+    fn refused(&self) -> MutexGuard<'_, BTreeSet<&'static str>> {
+        self.refused.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Leaves a parameter out from now on, since it was refused; what is to be known of that.
+    pub fn refuses(&self, name: &'static str) -> Option<String> {
+        let mut refused = self.refused();
+        let is_new = refused.insert(name);
+        let (host, id) = (&self.http.host, self.id().unwrap_or("this model"));
+        let sentence = match name {
+            "logprobs" => format!(
+                "{host} gives no log-probabilities of {id}: its replies come without figures, colours and softmax."
+            ),
+            "top_logprobs" => format!("{host} gives no other candidates than the written token of {id}."),
+            // It goes by its other name then.
+            _ if LIMITS.contains(&name) && !LIMITS.iter().all(|limit| refused.contains(limit)) => {
+                return None;
+            }
+            _ => format!("{host} does not take {name} for {id}, so it is left out and does nothing."),
+        };
+        is_new.then_some(sentence)
+    }
+
+    /// Whether tokens come with their odds, as far as is known.
+    pub fn gives_figures(&self) -> bool {
+        !self.refused().iter().any(|name| matches!(*name, "logprobs" | "top_logprobs"))
+    }
+
+    /// Takes what was refused out of a request.
+    pub fn leave_out_refused(&self, body: &mut Value) {
+        let refused = self.refused();
+        for name in refused.iter() {
+            let limit = take(body, name);
+            if *name == "logprobs" {
+                take(body, "top_logprobs");
+            }
+            let other =
+                LIMITS.iter().filter(|_| LIMITS.contains(name)).find(|other| !refused.contains(*other));
+            if let (Some(limit), Some(other)) = (limit, other) {
+                body[*other] = limit;
+            }
+        }
     }
 
     /// Whose settings it takes in its `OpenAI` form.
@@ -211,6 +259,15 @@ impl Model {
         };
         choices.iter().map(|choice| place(choice)).collect()
     }
+}
+
+/// The names that the limit of a reply goes by.
+const LIMITS: [&str; 2] = ["max_tokens", "max_completion_tokens"];
+
+/// Takes a parameter out of a request, from SGLang's own place for settings too.
+fn take(body: &mut Value, name: &str) -> Option<Value> {
+    let of = |body: &mut Value| body.as_object_mut()?.remove(name);
+    of(body).or_else(|| of(body.get_mut("sampling_params")?))
 }
 
 fn loaded(http: &Http, found: &Found, name: &str, begun: Instant) -> Loaded {

@@ -51,6 +51,11 @@ pub enum Reader {
 }
 
 impl Reader {
+    /// Whether what comes is only what is new, so that half a character may wait for the next event.
+    pub fn joins(&self) -> bool {
+        !matches!(self, Self::SgLang(_))
+    }
+
     /// The pieces of one event.
     ///
     /// # Errors
@@ -129,6 +134,7 @@ impl Prepared<'_> {
         let (path, mut body, reader) = self.plain_request(model, ask);
         held::put(&mut body, &ask.sampling.grammar, self.way(model))
             .map_err(|why| other(format!("{} {why}", model.http.host)))?;
+        model.leave_out_refused(&mut body);
         Ok((path, body, reader))
     }
 

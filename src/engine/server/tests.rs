@@ -3,9 +3,12 @@
 mod bad;
 mod held;
 mod kinds;
+mod known;
 mod matrix;
+mod odd;
 mod real;
 mod recorded;
+mod refused;
 mod served;
 
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
@@ -142,6 +145,7 @@ fn quick() -> Limits {
         tries: 3,
         wait: Duration::from_millis(10),
         longest_wait: Duration::from_secs(1),
+        loading: Duration::from_millis(300),
     }
 }
 

@@ -2,6 +2,8 @@
 //!
 //! Invariant: what a server did not say is absent here too; nothing is filled in.
 
+use serde_json::{Value, json};
+
 use crate::chat::StopReason;
 use crate::token::TokenId;
 
@@ -62,17 +64,34 @@ pub enum Part {
     /// It has ended.
     Ended(StopReason),
     /// It failed, in the server's words.
-    Trouble(serde_json::Value),
+    Trouble(Value),
 }
 
-/// An event that reports an error.
-pub fn trouble(data: &serde_json::Value) -> Option<Part> {
-    let has_failed = data.get("error").is_some_and(|error| !error.is_null()) || data["object"] == "error";
-    has_failed.then(|| Part::Trouble(data.clone()))
+/// An event that reports an error, in the forms that servers have.
+pub fn trouble(data: &Value) -> Option<Part> {
+    let is_there = |value: &Value| !value.is_null();
+    let of_choice = &data["choices"][0]["error"];
+    if is_there(of_choice) && data.get("error").is_none_or(Value::is_null) {
+        return Some(Part::Trouble(json!({"error": of_choice})));
+    }
+    let is_reported =
+        data.get("error").is_some_and(is_there) || data["object"] == "error" || data["type"] == "error";
+    // Where there is no piece of an answer, these are what went wrong.
+    let is_piece =
+        ["choices", "text", "content", "meta_info"].iter().any(|name| data.get(name).is_some_and(is_there));
+    let has_reason = ["detail", "errors"].iter().any(|name| data.get(name).is_some_and(is_there));
+    (is_reported || (has_reason && !is_piece)).then(|| Part::Trouble(data.clone()))
+}
+
+/// What was reported as an error by the name of its event.
+pub fn reported(data: &[u8]) -> Part {
+    let told: Value =
+        serde_json::from_slice(data).unwrap_or_else(|_| String::from_utf8_lossy(data).into_owned().into());
+    trouble(&told).unwrap_or_else(|| Part::Trouble(json!({ "error": told })))
 }
 
 /// A log-probability as servers send it: below what is possible stands for "not known".
-pub fn logprob(value: &serde_json::Value) -> f32 {
+pub fn logprob(value: &Value) -> f32 {
     figure(value.as_f64())
 }
 
@@ -92,7 +111,7 @@ pub fn bytes_of(text: &str) -> Option<Vec<u8>> {
 }
 
 /// An id in JSON.
-pub fn id_of(value: &serde_json::Value) -> Option<TokenId> {
+pub fn id_of(value: &Value) -> Option<TokenId> {
     id(value.as_i64()?)
 }
 
@@ -102,6 +121,6 @@ pub fn id(number: i64) -> Option<TokenId> {
 }
 
 /// A list of numbers that are bytes.
-pub fn byte_list(value: &serde_json::Value) -> Option<Vec<u8>> {
+pub fn byte_list(value: &Value) -> Option<Vec<u8>> {
     value.as_array()?.iter().map(|byte| byte.as_u64().and_then(|byte| u8::try_from(byte).ok())).collect()
 }

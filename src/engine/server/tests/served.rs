@@ -7,7 +7,7 @@ fn served(models: impl Fn(&Asked) -> Reply + Send + Sync + 'static) -> Result<Ve
     let mut bench = Bench::new(quick());
     match bench.ask(Immediate::Served { entry: Box::new(entry(&stand.address, Api::Auto)) }) {
         Event::Served(ids) => {
-            assert_eq!(stand.log.lock().unwrap().len(), 1, "nothing else is asked");
+            assert!(stand.log.lock().unwrap().len() == 1, "nothing else is asked");
             Ok(ids)
         }
         Event::Failed(failure) => Err(failure.message),
@@ -36,8 +36,13 @@ fn why_a_server_tells_no_models_is_a_sentence() {
         (|_| status("401 Unauthorized", "{}"), "wants a key (HTTP 401)"),
         (
             |_| Reply { headers: "Location: http://x/\r\n".into(), ..status("302 Found", "") },
-            "sends on to http://x",
+            "sends on to http://x/",
         ),
+        (
+            |_| status("500 Internal Server Error", r#"{"error":{"message":"boom"}}"#),
+            "failed (HTTP 500): boom.",
+        ),
+        (|_| status("503 Service Unavailable", "{}"), "failed (HTTP 503)."),
     ] {
         let said = served(move |_| answer(r#"{"data":[]}"#)).unwrap_err();
         assert!(said.contains(sentence) && said.contains("127.0.0.1:"), "{said}");
