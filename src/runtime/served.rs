@@ -49,7 +49,7 @@ async fn answer(mut events: mpsc::UnboundedReceiver<Envelope>) -> Result<Vec<Str
     let answer = async {
         while let Some(Envelope { id, event }) = events.recv().await {
             match event {
-                Event::Served(models) if id == ASKED => return Ok(models),
+                Event::Served { ids, .. } if id == ASKED => return Ok(ids),
                 Event::Failed(failure) if id == ASKED => return Err(failure.message),
                 Event::Exited(exit) => return Err(exit.sentence(None)),
                 _ => {}

@@ -23,10 +23,16 @@ pub(super) async fn list(
     }
     let mut session = Session::start(&entry, engine_choice, &setup.config)?;
     let asked = Immediate::Served { entry: Box::new(entry) };
-    let ids = match session.call(Request::Immediate(asked), |_| {}).await? {
-        Event::Served(ids) => ids,
+    let (ids, left_out) = match session.call(Request::Immediate(asked), |_| {}).await? {
+        Event::Served { ids, left_out } => (ids, left_out),
         other => bail!("the engine answered with {other:?} instead of models"),
     };
+    if left_out > 0 {
+        crate::cli::note(&format!(
+            "only the first {} models are listed; there are {left_out} more",
+            ids.len()
+        ));
+    }
     let rows = ids.iter().map(|id| (setup.config.served_name(name, id), id));
     if as_json {
         let rows: Vec<_> = rows.map(|(name, id)| json!({ "name": name, "id": id })).collect();

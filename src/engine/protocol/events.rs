@@ -40,8 +40,13 @@ pub enum Event {
     },
     /// Final answer to [`Immediate::Describe`].
     Described(Box<ModelFacts>),
-    /// Final answer to [`Immediate::Served`]: the models' ids, in the server's order.
-    Served(Vec<String>),
+    /// Final answer to [`Immediate::Served`].
+    Served {
+        /// The models' ids, in the server's order.
+        ids: Vec<String>,
+        /// How many more there are.
+        left_out: u32,
+    },
     /// How much of the file has been read, 0 to 1.
     LoadProgress(f32),
     /// Final answer to [`Job::Load`].

@@ -190,22 +190,24 @@ fn is_of_llama(models: Option<&Value>) -> bool {
     models.into_iter().flat_map(listed).any(|(_, entry)| entry["owned_by"] == "llamacpp")
 }
 
-/// The ids of all models that a server names.
+/// The ids of all models that a server names, and how many more there are.
 ///
 /// # Errors
 /// It cannot be reached, refuses, or names none.
-pub async fn models(http: &Http, cancel: &CancellationToken) -> Result<Vec<String>, Failure> {
+pub async fn models(http: &Http, cancel: &CancellationToken) -> Result<(Vec<String>, u32), Failure> {
     let answer = match http.probe(Path::Base("/models"), cancel).await? {
         Probed::Told(answer) => Some(answer),
         Probed::Nothing => None,
         Probed::Refused(refusal) => return Err(refusal.failure),
     };
+    let all = answer.iter().flat_map(listed).count();
     let ids: Vec<String> =
         answer.iter().flat_map(listed).take(MOST_LISTED).map(|(id, _)| id.to_owned()).collect();
     if ids.is_empty() {
         return Err(other(format!("{} names no models: is the address right?", http.host)));
     }
-    Ok(ids)
+    let left_out = u32::try_from(all - ids.len()).unwrap_or(u32::MAX);
+    Ok((ids, left_out))
 }
 
 /// The models of a list, by their ids.

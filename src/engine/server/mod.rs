@@ -197,7 +197,7 @@ impl Answers for Shared {
         Ok(ModelFacts { name: server.title().to_owned(), ..ModelFacts::default() })
     }
 
-    fn served(&self, entry: &ModelEntry) -> Result<Vec<String>, Failure> {
+    fn served(&self, entry: &ModelEntry) -> Result<(Vec<String>, u32), Failure> {
         let (_, http) = self.http(entry)?;
         self.runtime.block_on(detect::models(&http, &CancellationToken::new()))
     }

@@ -79,7 +79,7 @@ pub trait Answers: Send + Sync {
     ///
     /// # Errors
     /// In engines that ask no server, and what the server refuses.
-    fn served(&self, entry: &ModelEntry) -> Result<Vec<String>, Failure> {
+    fn served(&self, entry: &ModelEntry) -> Result<(Vec<String>, u32), Failure> {
         let message = format!("This engine asks no server, so the models of {} are not known.", entry.name);
         Err(Failure { message, kind: FailureKind::Other })
     }
@@ -307,9 +307,9 @@ impl Threads {
             Immediate::Describe { entry } => self.ask(id, move |answers| {
                 answers.describe(&entry).map(|facts| Event::Described(Box::new(facts)))
             }),
-            Immediate::Served { entry } => {
-                self.ask(id, move |answers| answers.served(&entry).map(Event::Served))
-            }
+            Immediate::Served { entry } => self.ask(id, move |answers| {
+                answers.served(&entry).map(|(ids, left_out)| Event::Served { ids, left_out })
+            }),
             Immediate::Vocabulary => self.ask(id, |answers| {
                 answers.vocabulary().map(|all| Event::Vocabulary(Box::new(Vocabulary::clone(&all))))
             }),

@@ -6,7 +6,8 @@ fn served(models: impl Fn(&Asked) -> Reply + Send + Sync + 'static) -> Result<Ve
     let stand = Stand::start(models);
     let mut bench = Bench::new(quick());
     match bench.ask(Immediate::Served { entry: Box::new(entry(&stand.address, Api::Auto)) }) {
-        Event::Served(ids) => {
+        Event::Served { ids, left_out } => {
+            assert_eq!(left_out, 0);
             assert!(stand.log.lock().unwrap().len() == 1, "nothing else is asked");
             Ok(ids)
         }
@@ -47,4 +48,15 @@ fn why_a_server_tells_no_models_is_a_sentence() {
         let said = served(move |_| answer(r#"{"data":[]}"#)).unwrap_err();
         assert!(said.contains(sentence) && said.contains("127.0.0.1:"), "{said}");
     }
+}
+
+#[test]
+fn of_very_many_models_it_is_told_how_many_are_left_out() {
+    let all: Vec<Value> = (0..10_003).map(|n| serde_json::json!({"id": n.to_string()})).collect();
+    let body = serde_json::json!({ "data": all }).to_string();
+    let stand = Stand::start(move |_| json(body.clone()));
+    let mut bench = Bench::new(quick());
+    let event = bench.ask(Immediate::Served { entry: Box::new(entry(&stand.address, Api::Auto)) });
+    let Event::Served { ids, left_out } = event else { panic!() };
+    assert_eq!((ids.len(), left_out, ids[9_999].as_str()), (10_000, 3, "9999"));
 }
