@@ -41,6 +41,7 @@ pub(crate) use fetches::AT_ONCE as FETCHED_AT_ONCE;
 pub use input::letters::Letter;
 pub(crate) use inspector::stations::Keys;
 pub use message::{Effect, EngineId, Msg, Now};
+pub(crate) use outbox::Doing;
 pub use outbox::Outbox;
 pub(crate) use overlays::*;
 pub(crate) use requests::{Asker, Query, Question, Requests, Status};

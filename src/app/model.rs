@@ -2,7 +2,7 @@
 //!
 //! Invariant: only the engine named in [`super::Outbox::requests`] is listened to; starting one ends the one before.
 
-use super::{App, Asker, ChatView, Effect, Level, ModelState, ModelStatus, Outbox, Talk};
+use super::{App, Asker, ChatView, Doing, Effect, Level, ModelState, ModelStatus, Outbox, Talk};
 use crate::app::input::fuzzy;
 use crate::app::view::With;
 use crate::chat::{ConversationId, Role, Span};
@@ -63,7 +63,7 @@ impl ModelState {
 
     pub(crate) fn failed(&mut self, out: &mut Outbox, message: String) {
         let message = without_secrets(message);
-        out.fail(message.clone());
+        out.fail_at(Doing::Load, message.clone());
         self.status = ModelStatus::Failed { message, log_tail: Vec::new() };
     }
 
@@ -192,6 +192,7 @@ impl App {
             Some(place) => loaded.at(&place.host),
             None => loaded,
         };
+        self.out.succeeded_at(Doing::Load);
         self.out.requests.engine_can(loaded.capabilities.clone());
         self.out.last_use = self.out.now.mono_ms;
         let known = self.talk.update_vocabulary(&loaded);
@@ -282,7 +283,7 @@ impl App {
             }
             ModelStatus::Failed { message, .. } => {
                 let message = format!("the message is kept and waits: {message}");
-                self.out.fail(message);
+                self.out.fail_at(Doing::Load, message);
             }
             ModelStatus::None | ModelStatus::Fetching | ModelStatus::Loading(_) | ModelStatus::Ready(_) => {}
         }

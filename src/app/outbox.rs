@@ -16,6 +16,15 @@ const PLAIN_MS: u64 = 4000;
 /// How long a caution stays, ms.
 const WARN_MS: u64 = 8000;
 
+/// What can fail and work later.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Doing {
+    /// Having a reply written.
+    Reply,
+    /// Having a model loaded.
+    Load,
+}
+
 /// See the module.
 #[derive(Debug)]
 pub struct Outbox {
@@ -23,6 +32,8 @@ pub struct Outbox {
     pub now: Now,
     /// The notice row: the newest is shown.
     pub notice: Option<Notice>,
+    /// What the notice says has failed, where doing it once more would show that it works.
+    failed_at: Option<Doing>,
     /// Whether drawing is worth it (state changed since the last frame).
     pub dirty: bool,
     /// Revision of each turn's text, raised by every change, for the render cache.
@@ -47,6 +58,7 @@ impl Outbox {
         Self {
             now: Now::default(),
             notice: None,
+            failed_at: None,
             dirty: true,
             revisions: BTreeMap::new(),
             requests: Requests::default(),
@@ -122,7 +134,21 @@ impl Outbox {
         self.show(text.into(), Level::Error, None);
     }
 
+    /// The same for one that stays only until that works.
+    pub(crate) fn fail_at(&mut self, doing: Doing, text: impl Into<String>) {
+        self.fail(text);
+        self.failed_at = Some(doing);
+    }
+
+    /// Something worked: that it failed before is not said any longer.
+    pub(crate) fn succeeded_at(&mut self, doing: Doing) {
+        if self.failed_at.take_if(|failed| *failed == doing).is_some() {
+            self.notice = None;
+        }
+    }
+
     fn show(&mut self, text: String, level: Level, stays: Option<u64>) {
+        self.failed_at = None;
         let text = without_secrets(text);
         self.notice = Some(Notice { text, level, until: stays.map(|ms| self.now.mono_ms + ms) });
     }

@@ -6,8 +6,8 @@ use crate::app::chat::adapters;
 use crate::app::inspector::run_of;
 use crate::app::view::With;
 use crate::app::{
-    ActiveRun, App, Asker, ChatView, EngineId, Level, ModelStatus, Notice, Outbox, Phase, Talk, TokenCursor,
-    Writing,
+    ActiveRun, App, Asker, ChatView, Doing, EngineId, Level, ModelStatus, Notice, Outbox, Phase, Talk,
+    TokenCursor, Writing,
 };
 use crate::chat::{self, ConversationId, RunId, Span, StopReason, Timings, Turn, TurnId, TurnState, Usage};
 use crate::config::Notify;
@@ -121,6 +121,7 @@ impl App {
         active.written += 1;
         let first = !matches!(active.phase, Phase::Writing(_));
         if first {
+            self.out.succeeded_at(Doing::Reply);
             active.phase = Phase::Writing(Writing::default());
         }
         if let Phase::Writing(writing) = &mut active.phase {
@@ -162,6 +163,7 @@ impl App {
                 self.model.used = usage.prompt_tokens + usage.completion_tokens;
             }
         }
+        let wordless = self.wordless().filter(|_| stop == StopReason::Cancelled);
         let run = self.talk.run.as_ref().and_then(|active| self.talk.runs.get(&active.run));
         let note = run.and_then(|run| stop_note(stop, &run.sampling));
         let ended = self.talk.run.clone();
@@ -170,14 +172,22 @@ impl App {
             return;
         }
         self.inspector.come_to_rest(view!(self), &mut self.out);
+        if let Some(reply) = wordless {
+            self.give_back(reply);
+        }
         self.talk.offer_tour(&mut self.out, &self.keymap, self.size.0 >= 80);
         self.send_waiting();
     }
 
+    /// The reply that is asked for in the shown chat, while nothing is in it.
+    fn wordless(&self) -> Option<TurnId> {
+        let run = self.talk.run.as_ref().filter(|run| run.written == 0)?;
+        let turn = self.talk.chat.turn(run.turn)?;
+        self.talk.chat.bytes(turn).is_empty().then_some(run.turn)
+    }
+
     fn reply_failed(&mut self, failure: &Failure) {
-        let wordless =
-            self.talk.run.as_ref().filter(|run| run.written == 0 && run.chat == self.talk.chat.head.id);
-        let wordless = wordless.map(|run| run.turn);
+        let wordless = self.wordless();
         match failure.kind {
             FailureKind::Cancelled => {
                 self.talk.finish_run(
@@ -200,7 +210,7 @@ impl App {
                     TurnState::Done,
                     Some(failure.message.clone()),
                 );
-                self.out.fail(failure.message.clone());
+                self.out.fail_at(Doing::Reply, failure.message.clone());
             }
         }
         self.inspector.come_to_rest(view!(self), &mut self.out);

@@ -145,6 +145,42 @@ fn a_message_whose_reply_has_no_word_is_given_back() {
 }
 
 #[test]
+fn a_message_whose_reply_is_stopped_before_its_first_word_is_given_back() {
+    let mut bench = Bench::asked("One");
+    bench.press(&["esc"]);
+    bench.done(StopReason::Cancelled);
+    assert_eq!(bench.draft(), "One");
+    bench.type_text("!");
+    bench.press(&["enter"]);
+    assert_eq!(bench.branch()[0], "User: One!", "as another version");
+    bench.press(&["esc"]);
+    bench.type_text("Two");
+    bench.done(StopReason::Cancelled);
+    assert_eq!(bench.draft(), "Two", "what is typed meanwhile stays");
+    let mut bench = Bench::asked("One");
+    bench.write("some");
+    bench.press(&["esc"]);
+    bench.done(StopReason::Cancelled);
+    assert_eq!(bench.draft(), "", "a reply that has begun stays");
+}
+
+#[test]
+fn a_reply_that_comes_takes_back_what_was_said_of_the_one_that_failed() {
+    let refused = || Failure { message: "box cannot be reached".into(), kind: FailureKind::Other };
+    let mut bench = Bench::asked("One");
+    bench.reply(Event::Failed(refused()));
+    bench.press(&["enter"]);
+    assert_eq!(bench.notice(), "box cannot be reached");
+    bench.write("some");
+    assert_ne!(bench.notice(), "box cannot be reached");
+    // What failed elsewhere stays.
+    let mut bench = Bench::asked("One");
+    bench.app.out.fail("the disk is full");
+    bench.write("some");
+    assert_eq!(bench.notice(), "the disk is full");
+}
+
+#[test]
 fn a_message_sent_while_loading_is_stored_at_once_and_generated_when_ready() {
     let mut bench = Bench::bare();
     bench.send(Msg::Catalogue(catalogue(&bench.app.config)));
