@@ -959,6 +959,20 @@ fn marks_and_the_place_are_there_after_a_restart() {
 }
 
 #[test]
+fn a_chat_that_a_reply_is_written_in_is_the_one_looked_at_last() {
+    let bench = Bench::new(Store::in_memory);
+    for id in 1..4 {
+        bench.store.send(named(id, &format!("c{id}")));
+    }
+    bench.store.send(Command::PutPlace(ConversationId(1), Place::default()));
+    bench.put(2, streaming(20, 5));
+    // What comes as it is, from another program, was not looked at.
+    bench.put(3, user(30, "hello"));
+    let looked = [1, 2, 3].map(|id| bench.head(id).looked);
+    assert!(looked[1] > looked[0] && looked[0] > looked[2], "{looked:?}");
+}
+
+#[test]
 fn conversations_are_listed_by_use_and_not_by_the_clock() {
     let bench = Bench::new(Store::in_memory);
     for id in 1..4 {

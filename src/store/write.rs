@@ -215,6 +215,13 @@ fn put_turn(
                 touched = (SELECT max(touched) + 1 FROM conversations) WHERE id = ?1",
         )?
         .execute(params![conversation.0, turn.created_ms])?;
+        // Whoever has a reply written looks at the chat. It may end before it says so.
+        if turn.state == TurnState::Streaming {
+            conn.prepare_cached(
+                "UPDATE conversations SET looked = (SELECT max(looked) + 1 FROM conversations) WHERE id = ?1",
+            )?
+            .execute([conversation.0])?;
+        }
     } else {
         conn.prepare_cached("DELETE FROM spans WHERE turn = ?1")?.execute([seq])?;
     }
