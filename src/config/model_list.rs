@@ -92,9 +92,10 @@ fn entry(mut section: Section, at: usize) -> Option<ModelEntry> {
         }
     });
     let rpc = section.take("rpc", "the model runs on this machine alone", |workers: &Vec<String>| {
-        match workers.iter().find(|worker| !elsewhere::is_address(worker)) {
-            Some(worker) => Err(format!("must be a list of \"host:port\", not \"{worker}\"")),
-            None => Ok(()),
+        if workers.iter().all(|worker| elsewhere::is_address(worker)) {
+            Ok(())
+        } else {
+            Err("must be a list of \"host:port\"".into())
         }
     });
     let draft_model = section.take("draft_model", "nothing is drafted by another model", not_empty);

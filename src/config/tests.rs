@@ -298,6 +298,15 @@ fn one_wrong_key_leaves_the_others() {
 }
 
 #[test]
+fn a_worker_without_a_port_is_refused_once() {
+    let (config, warnings) = read("[[models]]\nname = \"x\"\npath = \"/x.gguf\"\nrpc = [\"127.0.0.1\"]\n");
+    let expected = "config.toml:4: models.rpc: must be a list of \"host:port\", not [\"127.0.0.1\"]; the model runs on \
+                    this machine alone";
+    assert_eq!(warnings.iter().map(ToString::to_string).collect::<Vec<_>>(), [expected]);
+    assert_eq!(config.model_named("x").unwrap().rpc, [""; 0]);
+}
+
+#[test]
 fn warnings_come_in_the_order_of_the_file() {
     let (_, warnings) = read("modle = 1\n[ui]\nthem = 1\n[engine]\nbatch = 0\n");
     let lines: Vec<_> = warnings.iter().map(|warning| &warning[..13]).collect();

@@ -16,6 +16,9 @@ const PATIENCE: Duration = Duration::from_secs(5);
 const DYING: u32 = 5;
 const DYING_PAUSE: Duration = Duration::from_millis(200);
 
+/// What this build speaks, as ggml-rpc.h has it: the first number must be a worker's own, the second may be smaller there.
+const SPOKEN: (u8, u8) = (7, 0);
+
 /// The greeting of ggml's RPC, the only part of it that never changes, and what both sides add to it.
 const HELLO: u8 = 14;
 const ADDED: usize = 24;
@@ -23,34 +26,57 @@ const ADDED: usize = 24;
 /// Those that this process uses.
 static IN_USE: Mutex<Vec<String>> = Mutex::new(Vec::new());
 
+/// What a worker may say of its version: of an older or newer one more or less stands behind the three numbers.
+const VERSION: usize = 3;
+const LONGEST: usize = 256;
+
 /// Greets a worker; its version, or why it is none, as a sentence for the user.
 ///
 /// # Errors
-/// Where it does not answer as one.
+/// Where it does not answer as one, or speaks another version.
 pub fn greet(worker: &str) -> Result<String, String> {
     let start = "is `glassbox rpc-worker` running there?";
     let mut stream = connect(worker, PATIENCE)
         .map_err(|error| format!("The worker {worker} does not answer ({}): {start}", plain(&error)))?;
-    let mut answer = [0; 8 + 4 + ADDED];
     let mut hello = vec![HELLO];
     hello.extend((ADDED as u64).to_le_bytes());
     hello.extend([0; ADDED]);
     let asked = stream
         .set_read_timeout(Some(PATIENCE))
         .and_then(|()| stream.write_all(&hello))
-        .and_then(|()| stream.read_exact(&mut answer));
+        .and_then(|()| answer(&mut stream));
     match asked {
-        Ok(()) if answer[..8] == (4 + ADDED as u64).to_le_bytes() => {
-            Ok(format!("{}.{}.{}", answer[8], answer[9], answer[10]))
-        }
+        Ok(answer) if speaks_this(&answer) => Ok(format!("{}.{}.{}", answer[0], answer[1], answer[2])),
+        Ok(answer) => Err(format!(
+            "The worker {worker} speaks version {}.{}.{} of llama.cpp's RPC, this glassbox {}.{}: install the same glassbox \
+             on both machines, and start `glassbox rpc-worker` there.",
+            answer[0], answer[1], answer[2], SPOKEN.0, SPOKEN.1
+        )),
         Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut) => {
             Err(format!(
                 "The worker {worker} takes connections and does not greet: it serves one engine at a time, so another may \
-                 have it."
+                 have it; or something else listens there."
             ))
         }
         _ => Err(format!("What answers at {worker} is no worker of this version: {start}")),
     }
+}
+
+/// What it greets with, its version first.
+fn answer(stream: &mut TcpStream) -> io::Result<Vec<u8>> {
+    let mut length = [0; 8];
+    stream.read_exact(&mut length)?;
+    let length = usize::try_from(u64::from_le_bytes(length)).unwrap_or(usize::MAX);
+    if !(VERSION..=LONGEST).contains(&length) {
+        return Err(io::ErrorKind::InvalidData.into());
+    }
+    let mut answer = vec![0; length];
+    stream.read_exact(&mut answer)?;
+    Ok(answer)
+}
+
+fn speaks_this(answer: &[u8]) -> bool {
+    answer.len() == 4 + ADDED && answer[0] == SPOKEN.0 && answer[1] <= SPOKEN.1
 }
 
 fn connect(worker: &str, patience: Duration) -> io::Result<TcpStream> {
@@ -148,6 +174,26 @@ mod tests {
             )
         );
         assert!(greet("no-such-host.invalid:1").unwrap_err().contains("does not answer"));
+    }
+
+    #[test]
+    fn a_worker_of_another_version_is_refused_by_both() {
+        let check = |version: [u8; 3], length: usize| {
+            let mut greeting = (length as u64).to_le_bytes().to_vec();
+            greeting.extend(version);
+            greeting.resize(8 + length, 0);
+            let worker = answering(greeting);
+            let [major, minor, patch] = version;
+            let said = greet(&worker).unwrap_err();
+            let expected = format!(
+                "The worker {worker} speaks version {major}.{minor}.{patch} of llama.cpp's RPC, this glassbox 7.0: install"
+            );
+            assert!(said.starts_with(&expected), "{said}");
+        };
+        check([8, 0, 0], 28);
+        check([6, 0, 0], 28);
+        check([7, 1, 0], 28);
+        check([3, 6, 0], 3);
     }
 
     #[test]
