@@ -107,6 +107,9 @@ impl Elsewhere {
         if let Some(trouble) = ended.trouble {
             return format!("the engine on {host} {trouble}");
         }
+        if let Some(told) = self.of_program(ended) {
+            return told;
+        }
         if self.connect.is_some() {
             if let Some(told) = self.of_ssh(ended) {
                 return told;
@@ -117,6 +120,25 @@ impl Elsewhere {
         let what = if ended.greeted { "ended" } else { "did not start" };
         let how = ended.code.map_or_else(|| "by a signal".to_owned(), |code| format!("exit code {code}"));
         format!("the engine on {host} {what} ({how}{})", last(ended.said))
+    }
+
+    /// Why a program that is there cannot run, in the words of shells and loaders.
+    fn of_program(&self, ended: &Ended<'_>) -> Option<String> {
+        if ended.greeted || !matches!(ended.code, Some(126 | 127)) {
+            return None;
+        }
+        let said = ended.said.join("\n").to_lowercase();
+        let has = |texts: &[&str]| texts.iter().any(|text| said.contains(text));
+        let (host, why) = (&self.host, last(ended.said));
+        if has(LIBRARY) {
+            Some(format!("`glassbox` on {host} lacks a library: install that there{why}"))
+        } else if has(FOREIGN) {
+            Some(format!(
+                "`glassbox` on {host} is built for another kind of machine: install the one for it{why}"
+            ))
+        } else {
+            None
+        }
     }
 
     /// What ssh means by how it ended; its texts are those of OpenSSH 7 to 10.
@@ -174,6 +196,17 @@ impl Elsewhere {
         }
     }
 }
+
+/// What is said of a program whose libraries, or what loads them, are not there.
+const LIBRARY: &[&str] = &[
+    "error while loading shared libraries",
+    "error loading shared library",
+    "library not loaded",
+    "required file not found",
+];
+
+/// What is said of a program for another processor or system.
+const FOREIGN: &[&str] = &["exec format error", "cannot execute binary file", "bad cpu type"];
 
 /// What ssh says of a line that broke.
 const LOST: &[&str] = &[
@@ -368,6 +401,19 @@ mod tests {
             "{missing}"
         );
         assert!(told(126, false, "").contains("may not be started"));
+        let library =
+            "glassbox: error while loading shared libraries: libgomp.so.1: cannot open shared object file";
+        assert_eq!(
+            told(127, false, library),
+            format!("`glassbox` on box lacks a library: install that there ({library})")
+        );
+        let foreign =
+            told(126, false, "bash: line 1: /opt/glassbox: cannot execute binary file: Exec format error");
+        assert!(foreign.starts_with("`glassbox` on box is built for another kind of machine"), "{foreign}");
+        let here = Elsewhere::of(&entry(&["docker", "exec", "c", "glassbox"])).unwrap();
+        let said = [library.to_owned()];
+        let ended = Ended { trouble: None, code: Some(127), greeted: false, said: &said };
+        assert!(here.told(&ended).contains("lacks a library"));
         let lost = told(255, true, "Connection to box closed by remote host.");
         assert!(
             lost.starts_with("the line to box was lost (Connection to box closed by remote host)"),
