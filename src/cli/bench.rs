@@ -304,8 +304,9 @@ mod real {
         no_end: &[LogitBias],
         after: Duration,
     ) -> anyhow::Result<Duration> {
-        let id =
-            session.begin(generate(Prompt::Raw { text: text.to_owned() }, 100_000, CANDIDATES, no_end))?;
+        let id = session
+            .begin(generate(Prompt::Raw { text: text.to_owned() }, 100_000, CANDIDATES, no_end))
+            .await?;
         let deadline = Instant::now() + after;
         let mut stopped = None;
         loop {

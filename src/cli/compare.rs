@@ -32,11 +32,7 @@ pub async fn run(args: CompareArgs, engine: &str) -> anyhow::Result<u8> {
     for entry in &entries {
         setup.fetch_if_missing(entry, engine).await?;
     }
-    let all = compare(&args, &setup.config, engine, entries, &sources);
-    tokio::select! {
-        done = all => done.map(|()| 0),
-        _ = tokio::signal::ctrl_c() => Ok(130),
-    }
+    compare(&args, &setup.config, engine, entries, &sources).await.map(|()| 0)
 }
 
 async fn compare(

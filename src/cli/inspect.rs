@@ -197,7 +197,7 @@ async fn score(
     interventions: &[Intervention],
 ) -> anyhow::Result<Vec<f32>> {
     let score = Score { ids: ids.to_vec(), from: 1, top_logprobs: 1, interventions: interventions.to_vec() };
-    let id = session.begin(Request::Job(Job::Score(Box::new(score))))?;
+    let id = session.begin(Request::Job(Job::Score(Box::new(score)))).await?;
     let mut logprobs = Vec::with_capacity(ids.len());
     loop {
         match session.next(id).await? {

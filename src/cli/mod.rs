@@ -12,6 +12,7 @@ mod chats;
 mod compare;
 mod config;
 mod doctor;
+mod ending;
 mod engine;
 mod export;
 mod import;
@@ -38,6 +39,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use anyhow::Context as _;
 use clap::{CommandFactory as _, Parser as _};
 
+use crate::engine::transport::child;
 use crate::model_entry::{Server, without_secrets};
 use args::{Cli, Command};
 
@@ -48,7 +50,11 @@ pub fn main() -> ExitCode {
         Ok(cli) => cli,
         Err(error) => refuse(&error),
     };
-    match dispatch(cli) {
+    let done = dispatch(cli);
+    ending::wait_where_it_ends();
+    // Before anything is said: an engine that is stuck would outlive this process, and be nobody's.
+    child::end_all();
+    match done {
         Ok(code) => ExitCode::from(code),
         Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
         Err(error) => {

@@ -15,6 +15,7 @@ use super::args::ChatArgs;
 use super::ask::kept::{Kept, Which};
 use super::ask::parts::{Parts, Stretch};
 use super::ask::{asked, chat, has_more, is_full, run_of, shortened};
+use super::ending::{CtrlC, pressed};
 use super::session::Session;
 use super::setup::Setup;
 use crate::attachment::Attachment;
@@ -84,10 +85,11 @@ pub async fn run(args: &ChatArgs) -> anyhow::Result<u8> {
 async fn next_message(input: &mut UnboundedReceiver<String>) -> anyhow::Result<Option<String>> {
     let mut message = String::new();
     lines::prompt("You: ")?;
+    let mut ctrl_c = CtrlC::take();
     loop {
         let line = tokio::select! {
             line = input.recv() => line,
-            _ = tokio::signal::ctrl_c() => None,
+            () = ctrl_c.pressed() => None,
         };
         let Some(line) = line else { return Ok((!message.is_empty()).then_some(message)) };
         match line.strip_suffix('\\') {
@@ -284,7 +286,7 @@ impl Plain {
         let ended = loop {
             let prompt = shortened(&whole, left_out);
             let candidates = self.setup.config.inspector.candidates;
-            let id = self.session.begin(asked(prompt, &sampling, candidates, &interventions))?;
+            let id = self.session.begin(asked(prompt, &sampling, candidates, &interventions)).await?;
             match self.say(id).await {
                 Err(error) if drops && is_full(&error) && has_more(&whole, left_out) => left_out += 2,
                 ended => break ended,
@@ -307,13 +309,12 @@ impl Plain {
     async fn say(&mut self, id: RequestId) -> anyhow::Result<StopReason> {
         let mut sentences = Sentences::default();
         let mut parts = Parts::of_reply(None);
-        let mut interrupted = false;
+        let mut ctrl_c = Some(CtrlC::take());
         self.thoughts.clear();
         loop {
             let event = tokio::select! {
                 event = self.session.next(id) => event,
-                _ = tokio::signal::ctrl_c(), if !interrupted => {
-                    interrupted = true;
+                () = pressed(&mut ctrl_c) => {
                     self.session.cancel(id);
                     continue;
                 }
@@ -338,7 +339,7 @@ impl Plain {
                     write(&sentences.rest())?;
                     return Ok(stop);
                 }
-                Err(_) if interrupted => {
+                Err(_) if ctrl_c.is_none() => {
                     self.hear(parts.finish(), &mut sentences)?;
                     write(&sentences.rest())?;
                     return Ok(StopReason::Cancelled);

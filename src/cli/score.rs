@@ -52,19 +52,13 @@ pub async fn run(args: ScoreArgs, engine: &str) -> anyhow::Result<u8> {
     }
     let mut scorer =
         Scorer { session, vocabulary, args, context, stride, load_ms: loaded.load_ms, interventions };
-    let all = async {
-        for (index, text) in texts.iter().enumerate() {
-            if index > 0 && !scorer.args.json {
-                write("\n")?;
-            }
-            scorer.text(text).await?;
+    for (index, text) in texts.iter().enumerate() {
+        if index > 0 && !scorer.args.json {
+            write("\n")?;
         }
-        anyhow::Ok(0)
-    };
-    tokio::select! {
-        done = all => done,
-        _ = tokio::signal::ctrl_c() => Ok(130),
+        scorer.text(text).await?;
     }
+    Ok(0)
 }
 
 /// A text and where it is from.
@@ -136,7 +130,7 @@ impl Scorer {
                 top_logprobs: if self.args.json { self.args.top_logprobs } else { 1 },
                 interventions: self.interventions.clone(),
             };
-            let id = self.session.begin(Request::Job(Job::Score(Box::new(request))))?;
+            let id = self.session.begin(Request::Job(Job::Score(Box::new(request)))).await?;
             loop {
                 let event = self.session.next(id).await?;
                 self.session.teach(&mut self.vocabulary);

@@ -3,22 +3,28 @@
 //! Invariant: a call returns with the final event of its request; an engine that ends in between is an error
 //! that carries its last words.
 
+use std::time::Duration;
+
 use anyhow::{Context as _, anyhow, bail};
 use serde_bytes::ByteBuf;
 use tokio::sync::mpsc;
 
+use super::ending;
 use crate::chat::ConversationId;
 use crate::config::Config;
 use crate::elsewhere::Elsewhere;
-use crate::engine::Engine as _;
 use crate::engine::protocol::{
     Capabilities, Containment, Envelope, Event, Failure, FailureKind, Immediate, Job, Loaded, Prompt,
     Rendered, Request, RequestId, Runner,
 };
 use crate::engine::transport::child::ChildEngine;
+use crate::engine::{Engine as _, Gone};
 use crate::model_entry::{LoadParams, ModelEntry, Source};
 use crate::runtime::engine_command;
 use crate::token::{Entry, TokenId, Vocabulary};
+
+/// How long an engine that takes nothing any more may take to say why: as long as its handle waits for its end and its log.
+const LAST_WORDS: Duration = Duration::from_secs(5);
 
 /// A running engine and what it says.
 pub struct Session {
@@ -54,6 +60,7 @@ impl Session {
         choice: &str,
         config: &Config,
     ) -> anyhow::Result<Self> {
+        ending::listen();
         let (sender, events) = mpsc::unbounded_channel();
         let command = engine_command(entry, beside, choice, config)
             .context("this program's own file cannot be found")?;
@@ -170,7 +177,7 @@ impl Session {
         request: Request,
         mut on_event: impl FnMut(&Event),
     ) -> anyhow::Result<Event> {
-        let id = self.begin(request)?;
+        let id = self.begin(request).await?;
         loop {
             let event = self.next(id).await?;
             if event.is_final() {
@@ -180,11 +187,11 @@ impl Session {
         }
     }
 
-    /// Asks without waiting; the events come from [`Session::next`].
+    /// Asks without waiting for an answer; the events come from [`Session::next`].
     ///
     /// # Errors
     /// When the engine has ended, or cannot do that: then with what would give it.
-    pub fn begin(&mut self, request: Request) -> anyhow::Result<RequestId> {
+    pub async fn begin(&mut self, request: Request) -> anyhow::Result<RequestId> {
         if let Some((capabilities, runner)) = &self.can
             && let Some(lacking) = capabilities.lacks(&request)
         {
@@ -192,8 +199,18 @@ impl Session {
         }
         self.last += 1;
         let id = RequestId(self.last);
-        self.engine.send(id, request)?;
-        Ok(id)
+        match self.engine.send(id, request) {
+            Ok(()) => Ok(id),
+            Err(gone) => Err(self.last_words(gone).await),
+        }
+    }
+
+    /// Why an engine takes nothing any more, which it says a moment later.
+    async fn last_words(&mut self, gone: Gone) -> anyhow::Error {
+        match tokio::time::timeout(LAST_WORDS, self.next_of(&[])).await {
+            Ok(Err(error)) => error,
+            _ => gone.into(),
+        }
     }
 
     /// SHA-256 of the loaded file, hexadecimal, if it has come.
@@ -237,5 +254,27 @@ impl Session {
                 _ => {}
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model_entry::Source;
+
+    #[test]
+    fn an_engine_that_ended_before_it_was_asked_says_why() {
+        let entry = ModelEntry {
+            engine: Some(["sh", "-c", "echo no such host >&2; exit 3"].map(str::to_owned).into()),
+            ..ModelEntry::new("big", Source::Path("/m/big.gguf".into()))
+        };
+        let mut session = Session::start(&entry, "llama", &Config::default()).unwrap();
+        let is_there =
+            || session.engine.send(RequestId(0), Request::Immediate(Immediate::Vocabulary)).is_ok();
+        while is_there() {
+            std::thread::yield_now();
+        }
+        let error = crate::cli::block_on(session.load(&entry, &LoadParams::default())).unwrap_err();
+        assert_eq!(error.to_string(), "the engine on sh did not start (exit code 3 (no such host))");
     }
 }

@@ -7,6 +7,7 @@ use anyhow::{Context as _, anyhow, bail};
 use futures_util::StreamExt as _;
 use tokio_util::sync::CancellationToken;
 
+use super::ending::CtrlC;
 use super::progress::Progress;
 use crate::app::FETCHED_AT_ONCE;
 use crate::config::{self, Config, Flags, Folders, Sources, Warning};
@@ -158,10 +159,10 @@ impl Setup {
     ) -> Vec<(&'a ModelEntry, Result<PathBuf, models::FetchError>)> {
         let cancel = CancellationToken::new();
         let stop = cancel.clone();
+        let mut ctrl_c = CtrlC::take();
         let watcher = tokio::spawn(async move {
-            if tokio::signal::ctrl_c().await.is_ok() {
-                stop.cancel();
-            }
+            ctrl_c.pressed().await;
+            stop.cancel();
         });
         let progress = Progress::new(entries);
         let folder = self.models();

@@ -56,6 +56,43 @@ fn what_is_piped_beside_a_question_is_read_with_it() {
     assert!(String::from_utf8_lossy(&nothing.stderr).contains("there is no prompt"));
 }
 
+/// A command whose engine is a script that starts another command, says its number and never greets.
+fn asking_a_silent_script(home: &Path) -> (std::process::Child, u32) {
+    use std::os::unix::fs::PermissionsExt as _;
+    let (script, number) = (home.join("engine.sh"), home.join("number"));
+    let lines =
+        format!("#!/bin/sh\nsleep 1000 &\necho $! > {0}.new\nmv {0}.new {0}\nwait\n", number.display());
+    std::fs::write(&script, lines).unwrap();
+    std::fs::set_permissions(&script, std::fs::Permissions::from_mode(0o700)).unwrap();
+    let config = format!(
+        "model = \"far\"\n[[models]]\nname = \"far\"\npath = \"/m.gguf\"\nengine = [\"{}\"]\n",
+        script.display()
+    );
+    std::fs::write(home.join("config.toml"), config).unwrap();
+    let child = Command::new(env!("CARGO_BIN_EXE_glassbox"))
+        .env("GLASSBOX_HOME", home)
+        .args(["ask", "Hi", "--config"])
+        .arg(home.join("config.toml"))
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    crate::harness::until("the script runs", || number.exists());
+    (child, std::fs::read_to_string(number).unwrap().trim().parse().unwrap())
+}
+
+#[test]
+fn a_command_that_is_ended_ends_what_its_engine_started() {
+    for (signal, code) in [("INT", 130), ("TERM", 143), ("HUP", 129)] {
+        let home = home();
+        let (mut command, started) = asking_a_silent_script(home.path());
+        crate::harness::signal(command.id(), signal);
+        assert_eq!(command.wait().unwrap().code(), Some(code));
+        crate::harness::until("what the script started ends", || !crate::harness::alive(started));
+    }
+}
+
 #[test]
 fn a_reply_begins_before_the_vocabulary_has_come() {
     let home = home();

@@ -19,6 +19,7 @@ use self::kept::{Kept, Which};
 use self::output::{Output, Wish};
 use super::adapter_args::usable;
 use super::args::AskArgs;
+use super::ending::{CtrlC, pressed};
 use super::session::Session;
 use super::setup::Setup;
 use super::tokenize::doubt;
@@ -105,7 +106,7 @@ pub async fn run(args: AskArgs, engine: &str) -> anyhow::Result<u8> {
     let names = match vocabulary {
         Some(vocabulary) => Names::Here(Box::new(vocabulary)),
         None if out.has_names() || kept.is_some() => {
-            Names::Asked(session.begin(Request::Immediate(Immediate::Vocabulary))?)
+            Names::Asked(session.begin(Request::Immediate(Immediate::Vocabulary)).await?)
         }
         None => Names::None,
     };
@@ -266,7 +267,7 @@ impl Asking {
         let mut left_out = 0;
         loop {
             let prompt = shortened(&whole, left_out);
-            let id = self.session.begin(asked(prompt, sampling, top_logprobs, &self.interventions))?;
+            let id = self.session.begin(asked(prompt, sampling, top_logprobs, &self.interventions)).await?;
             match self.events(id).await {
                 Ok(ending) => {
                     let is_cut = !sampling.grammar.trim().is_empty() && ending.stop != StopReason::Eos;
@@ -303,7 +304,8 @@ impl Asking {
 
     /// What comes of it, until it has ended.
     async fn events(&mut self, id: RequestId) -> anyhow::Result<Ending> {
-        let mut interrupted = false;
+        // Pressed once, it stops the reply; once more, and the command ends.
+        let mut ctrl_c = Some(CtrlC::take());
         loop {
             let ids = match self.names {
                 Names::Asked(names) => vec![id, names],
@@ -311,8 +313,7 @@ impl Asking {
             };
             let event = tokio::select! {
                 event = self.session.next_of(&ids) => event?,
-                _ = tokio::signal::ctrl_c(), if !interrupted => {
-                    interrupted = true;
+                () = pressed(&mut ctrl_c) => {
                     self.session.cancel(id);
                     continue;
                 }

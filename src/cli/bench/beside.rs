@@ -105,7 +105,7 @@ async fn under(
 ) -> anyhow::Result<Speed> {
     let programs = (beside == Beside::Programs).then(Programs::start);
     let second = match beside {
-        Beside::Engine => Some(other.begin(request(text + 1, 1_000_000, no_end))?),
+        Beside::Engine => Some(other.begin(request(text + 1, 1_000_000, no_end)).await?),
         Beside::Nothing | Beside::Programs => None,
     };
     tokio::time::sleep(SETTLE).await;

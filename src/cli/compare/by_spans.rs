@@ -109,7 +109,7 @@ async fn scored(model: &mut Model, source: &Source, args: &CompareArgs) -> anyho
 async fn logprobs(model: &mut Model, read: &Tokens) -> anyhow::Result<Vec<f32>> {
     let ids: Vec<_> = read.all[..read.end].iter().map(|(id, _)| *id).collect();
     let request = Score { ids, from: 1, top_logprobs: 1, interventions: Vec::new() };
-    let id = model.session.begin(Request::Job(Job::Score(Box::new(request))))?;
+    let id = model.session.begin(Request::Job(Job::Score(Box::new(request)))).await?;
     let mut all = Vec::new();
     loop {
         match model.session.next(id).await? {

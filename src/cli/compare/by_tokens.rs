@@ -45,7 +45,7 @@ pub async fn compare(
             interventions: Vec::new(),
         };
         let mut found = Found { tokens: Vec::new(), read: &read, vocabulary: &vocabulary };
-        let id = model.session.begin(Request::Job(Job::Contrast(Box::new(request))))?;
+        let id = model.session.begin(Request::Job(Job::Contrast(Box::new(request)))).await?;
         let done = loop {
             match model.session.next(id).await? {
                 Event::Contrasts { part, first, tokens } => {

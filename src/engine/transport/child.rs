@@ -2,16 +2,19 @@
 //!
 //! Invariants: no call here waits for the child, and what waits for a child or a line that takes nothing is bounded; the
 //! sink gets exactly one [`Event::Exited`], after everything else, however the child ends; the child is always waited for,
-//! so no zombie stays, and dropping the handle ends it within a second.
+//! so no zombie stays, and dropping the handle ends it within a second. What it started ends with it (see [`leader`]).
 
-use std::io::{self, BufReader, Read, Write};
-use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
+mod leader;
+
+use std::io::{self, BufReader, PipeReader, PipeWriter, Read, Write};
+use std::process::{ChildStdin, ChildStdout, Command, ExitStatus, Stdio};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc::{self, Receiver, Sender};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use self::leader::Leader;
 use super::child_log::LogReader;
 use super::frame;
 use super::greeting::{self, NoGreeting};
@@ -31,17 +34,41 @@ const PATIENCE: Duration = Duration::from_mins(1);
 /// What may wait for a child that takes nothing, bytes. A prompt is some hundred KB at most.
 const WAITING: usize = 256 << 20;
 
+/// The children of this process, those that have ended too until the next one is started; `None` once it is about to end,
+/// so that none is started any more.
+static CHILDREN: Mutex<Option<Vec<Weak<Process>>>> = Mutex::new(Some(Vec::new()));
+
+/// Ends every child that still runs, since this process is about to end itself, and so is nobody's any more: one that has
+/// not greeted at once, another within a second.
+pub fn end_all() {
+    let children = locked(&CHILDREN).take().unwrap_or_default();
+    let running: Vec<_> =
+        children.iter().filter_map(Weak::upgrade).filter(|child| !child.has_ended()).collect();
+    for child in &running {
+        child.ask_to_end();
+        if !child.greeted.load(Ordering::Acquire) {
+            child.kill();
+        }
+    }
+    let begun = Instant::now();
+    for child in running {
+        if child.wait(GRACE.saturating_sub(begun.elapsed())).is_none() {
+            child.kill();
+        }
+    }
+}
+
 /// A running engine process.
 #[derive(Debug)]
 pub struct ChildEngine {
-    calls: Option<Sender<Vec<u8>>>,
     process: Arc<Process>,
     pid: u32,
 }
 
 impl ChildEngine {
     /// Starts `command` with its input and output as the pipe, and what it writes to standard error into
-    /// `log`. The child opens its own session, so that keys pressed in the terminal never reach it.
+    /// `log`. The child opens its own session, so that keys pressed in the terminal never reach it, and what it starts
+    /// there ends with it.
     ///
     /// # Errors
     /// When the command cannot be started; the child is gone then.
@@ -70,21 +97,27 @@ impl ChildEngine {
         log: Option<Box<dyn Write + Send>>,
     ) -> io::Result<Self> {
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let (ended, end) = io::pipe()?;
+        // Held until the child is counted: whoever ends all of them ends this one too.
+        let mut children = locked(&CHILDREN);
+        let children = children.as_mut().ok_or_else(|| io::Error::other("this program is ending"))?;
         let mut child = command.spawn()?;
         let pid = child.id();
         let (input, output, errors) = (child.stdin.take(), child.stdout.take(), child.stderr.take());
+        let (calls, received) = mpsc::channel();
         let process = Arc::new(Process {
-            child: Mutex::new(child),
+            leader: Mutex::new(Leader::new(child)),
+            calls: Mutex::new(Some(calls)),
+            end: Mutex::new(Some(end)),
             asked_to_end: AtomicBool::new(false),
             ended: AtomicBool::new(false),
             greeted: AtomicBool::new(false),
             silent: AtomicBool::new(false),
             waiting: AtomicUsize::new(0),
         });
-        let (calls, received) = mpsc::channel();
         let started = (|| {
             let input = input.ok_or_else(no_pipe)?;
-            let output = output.ok_or_else(no_pipe)?;
+            let output = Output { pipe: output.ok_or_else(no_pipe)?, ended };
             let log = LogReader::start(errors.ok_or_else(no_pipe)?, log)?;
             let writer = Arc::clone(&process);
             named("engine-write", move || write_calls(&received, input, &writer))?;
@@ -96,22 +129,14 @@ impl ChildEngine {
             named("engine-read", move || read_events(output, &sink, &process, log, expected.place.as_ref()))
         })();
         if let Err(error) = started {
+            drop(locked(&process.calls).take());
             process.kill();
-            let _ = process.child().wait();
+            let _ = process.wait(GRACE);
             return Err(error);
         }
-        Ok(Self { calls: Some(calls), process, pid })
-    }
-
-    fn put(&self, id: RequestId, request: Request) -> Result<(), Gone> {
-        let Ok(frame) = frame::encode(&Call { id, request }) else { return Err(Gone) };
-        let size = frame.len();
-        if self.process.waiting.fetch_add(size, Ordering::AcqRel) > WAITING {
-            tracing::warn!("the engine takes no requests any more, and is ended");
-            self.process.kill();
-            return Err(Gone);
-        }
-        self.calls.as_ref().ok_or(Gone)?.send(frame).map_err(|_| Gone)
+        children.retain(|child| child.strong_count() > 0);
+        children.push(Arc::downgrade(&process));
+        Ok(Self { process, pid })
     }
 }
 
@@ -124,13 +149,13 @@ struct Expected {
 
 impl Engine for ChildEngine {
     fn send(&self, id: RequestId, request: Request) -> Result<(), Gone> {
-        if self.process.ended.load(Ordering::Acquire) {
+        if self.process.has_ended() {
             return Err(Gone);
         }
         if request == Request::Immediate(Immediate::Shutdown) {
             self.process.asked_to_end.store(true, Ordering::Release);
         }
-        self.put(id, request)
+        self.process.put(id, request)
     }
 
     fn pid(&self) -> Option<u32> {
@@ -140,11 +165,8 @@ impl Engine for ChildEngine {
 
 impl Drop for ChildEngine {
     fn drop(&mut self) {
-        self.process.asked_to_end.store(true, Ordering::Release);
-        let _ = self.put(RequestId(0), Request::Immediate(Immediate::Shutdown));
-        // Nothing more comes: once that is written, the child's input is closed.
-        drop(self.calls.take());
-        if self.process.ended.load(Ordering::Acquire) {
+        self.process.ask_to_end();
+        if self.process.has_ended() {
             return;
         }
         let process = Arc::clone(&self.process);
@@ -163,7 +185,11 @@ impl Drop for ChildEngine {
 /// The child, shared by the handle, the reader and the one who ends it.
 #[derive(Debug)]
 struct Process {
-    child: Mutex<Child>,
+    leader: Mutex<Leader>,
+    /// Requests on their way to the child; once this is gone and they are written, its input is closed.
+    calls: Mutex<Option<Sender<Vec<u8>>>>,
+    /// Dropped when the child is killed, so that nothing more is read of it.
+    end: Mutex<Option<PipeWriter>>,
     asked_to_end: AtomicBool,
     ended: AtomicBool,
     greeted: AtomicBool,
@@ -178,7 +204,7 @@ impl Process {
     fn wait(&self, limit: Duration) -> Option<io::Result<ExitStatus>> {
         let begun = Instant::now();
         loop {
-            match self.child().try_wait() {
+            match locked(&self.leader).try_wait() {
                 Ok(Some(status)) => return Some(Ok(status)),
                 Err(error) => return Some(Err(error)),
                 Ok(None) if begun.elapsed() >= limit => return None,
@@ -200,14 +226,53 @@ impl Process {
         }
     }
 
-    fn kill(&self) {
-        if let Err(error) = self.child().kill() {
-            tracing::warn!(%error, "the engine process could not be killed");
+    fn put(&self, id: RequestId, request: Request) -> Result<(), Gone> {
+        let Ok(frame) = frame::encode(&Call { id, request }) else { return Err(Gone) };
+        let size = frame.len();
+        if self.waiting.fetch_add(size, Ordering::AcqRel) > WAITING {
+            tracing::warn!("the engine takes no requests any more, and is ended");
+            self.kill();
+            return Err(Gone);
         }
+        locked(&self.calls).as_ref().ok_or(Gone)?.send(frame).map_err(|_| Gone)
     }
 
-    fn child(&self) -> MutexGuard<'_, Child> {
-        self.child.lock().unwrap_or_else(PoisonError::into_inner)
+    /// Says that nothing more comes, and has its input closed.
+    fn ask_to_end(&self) {
+        self.asked_to_end.store(true, Ordering::Release);
+        let _ = self.put(RequestId(0), Request::Immediate(Immediate::Shutdown));
+        drop(locked(&self.calls).take());
+    }
+
+    /// Ends the child with all that it started, and what is read of it even where somebody else holds its output.
+    fn kill(&self) {
+        if let Err(error) = locked(&self.leader).kill() {
+            tracing::warn!(%error, "the engine process could not be killed");
+        }
+        drop(locked(&self.end).take());
+    }
+
+    fn has_ended(&self) -> bool {
+        self.ended.load(Ordering::Acquire)
+    }
+}
+
+fn locked<T>(shared: &Mutex<T>) -> MutexGuard<'_, T> {
+    shared.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// What a child prints, until that is closed or the child was killed: what left its group may hold the pipe for ever.
+struct Output {
+    pipe: ChildStdout,
+    ended: PipeReader,
+}
+
+impl Read for Output {
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        use rustix::event::{PollFd, PollFlags, poll};
+        let mut both = [PollFd::new(&self.ended, PollFlags::IN), PollFd::new(&self.pipe, PollFlags::IN)];
+        poll(&mut both, None)?;
+        if both[0].revents().is_empty() { self.pipe.read(into) } else { Ok(0) }
     }
 }
 
@@ -223,7 +288,7 @@ fn write_calls(calls: &Receiver<Vec<u8>>, mut input: ChildStdin, process: &Proce
 }
 
 fn read_events(
-    output: impl Read,
+    output: Output,
     sink: &EventSink,
     process: &Process,
     log: LogReader,

@@ -87,6 +87,74 @@ fn a_child_elsewhere_that_never_greets_is_ended_with_a_word() {
     assert!(told.starts_with("the engine on box did not greet"), "{told}");
 }
 
+/// A script that starts a command and waits for it, as one that does not end in `exec`; the number of what it started comes
+/// in the last line that it writes to standard error.
+fn script(folder: &std::path::Path, lines: &str) -> Command {
+    use std::os::unix::process::CommandExt as _;
+    let path = folder.join("engine.sh");
+    std::fs::write(&path, format!("{lines}\n")).unwrap();
+    let mut command = Command::new("sh");
+    command.arg(path).process_group(0);
+    command
+}
+
+/// Whether a process is gone, or will never run again.
+fn is_gone(pid: &str) -> bool {
+    let state = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    state.rsplit_once(") ").is_none_or(|(_, rest)| rest.starts_with('Z'))
+}
+
+fn comes_true(is: impl Fn() -> bool) -> bool {
+    let begun = Instant::now();
+    while !is() && begun.elapsed() < Duration::from_secs(10) {
+        thread::sleep(LOOK);
+    }
+    is()
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn what_a_silent_script_started_ends_with_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let (sink, events) = testing::events();
+    let command = script(folder.path(), "echo hello\nsleep 1000 &\necho $! >&2\nwait");
+    let place = Elsewhere { host: "box".into(), model: "big".into(), connect: None };
+    let expected = Expected { place: Some(place), patience: Some(Duration::from_millis(300)) };
+    let _engine = ChildEngine::start(command, expected, sink, None).unwrap();
+    let Event::Exited(exit) = events.recv_timeout(Duration::from_secs(10)).unwrap().event else { panic!() };
+    assert!(exit.told.unwrap().starts_with("the engine on box did not greet"));
+    assert!(comes_true(|| is_gone(exit.log_tail.last().unwrap())));
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn what_a_script_left_behind_ends_as_the_script_does_or_the_handle_is_dropped() {
+    let folder = tempfile::tempdir().unwrap();
+    let ready = |then: &str| ready_then(VERSION, &format!("sleep 1000 >&- 2>&- &\necho $! >&2\n{then}"));
+    for (then, code) in [("exit 3", "exit code 3"), ("wait", "ended by signal 9 (killed)")] {
+        let (sink, events) = testing::events();
+        let engine = ChildEngine::spawn(script(folder.path(), &ready(then)), sink, None).unwrap();
+        assert!(matches!(events.recv().unwrap().event, Event::Ready { .. }));
+        drop(engine);
+        let exit = exit_of(&events);
+        assert_eq!(exit.how, code);
+        assert!(comes_true(|| is_gone(exit.log_tail.last().unwrap())), "{then}");
+    }
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn an_output_that_is_held_open_elsewhere_is_not_read_after_the_end() {
+    let folder = tempfile::tempdir().unwrap();
+    let (sink, events) = testing::events();
+    let held = "setsid sleep 30 2>&- & exec sleep 30";
+    let engine = ChildEngine::spawn(script(folder.path(), &ready_then(VERSION, held)), sink, None).unwrap();
+    assert!(matches!(events.recv().unwrap().event, Event::Ready { .. }));
+    drop(engine);
+    let exit = events.recv_timeout(Duration::from_secs(10)).unwrap().event;
+    assert!(matches!(exit, Event::Exited(Exit { expected: true, .. })), "{exit:?}");
+}
+
 #[test]
 fn a_flood_before_the_greeting_ends_the_child() {
     let (_engine, events) = shell("yes noise | head -c 200000; exec sleep 60");
