@@ -8,7 +8,7 @@ use serde_json::json;
 use super::super::args::CompareArgs;
 use super::super::ask::write;
 use super::super::score::place;
-use super::sources::{Source, Tokens};
+use super::sources::{Piece, Source, Tokens};
 use super::{Model, SHOWN};
 use crate::config::Config;
 use crate::engine::protocol::{Capability, Event, Job, Request, Score};
@@ -28,6 +28,11 @@ pub async fn compare(
     engine: &str,
     sources: &[Source],
 ) -> anyhow::Result<()> {
+    if let Some(blank) =
+        sources.iter().find(|source| source.texts().iter().all(|text| text.trim().is_empty()))
+    {
+        bail!("{} holds nothing but blank space, on which there is nothing to compare", blank.name());
+    }
     let mut both: Vec<Vec<Vec<Scored>>> = Vec::new();
     for entry in &entries {
         let mut model = Model::load(entry, &[], engine, config, super::templated(args, sources)).await?;
@@ -49,6 +54,13 @@ pub async fn compare(
         for (at, (mine, its)) in both[0][index].iter().zip(&both[1][index]).enumerate() {
             let spans = spans([mine.from, its.from], [&mine.tokens, &its.tokens]);
             all.extend(spans.into_iter().map(|span| (at, span)));
+        }
+        let untold = all.extract_if(.., |(_, span)| span.bits.iter().any(|bits| bits.is_nan())).count();
+        if untold > 0 {
+            super::super::note(&format!(
+                "{}: {untold} stretches are left out, since a model's server does not tell the bytes of a token there",
+                sanitize::for_display(source.name())
+            ));
         }
         let found = Found { texts: &texts, spans: all, is_file: source.text().is_some() };
         let end = found.end(source.name(), args)?;
@@ -74,35 +86,41 @@ async fn scored(model: &mut Model, source: &Source, args: &CompareArgs) -> anyho
     let mut all = Vec::new();
     for (text, place) in texts.iter().zip(places) {
         let Some(place) = place else {
-            super::super::note(&format!(
-                "left out, since a template changes it: {}",
-                sanitize::for_display(&text.chars().take(40).collect::<String>())
-            ));
+            let begin = sanitize::for_display(&text.trim().chars().take(40).collect::<String>());
+            super::super::note(&match (begin.is_empty(), read.has_untold()) {
+                (true, _) => "a message is left out, since it holds nothing but blank space".to_owned(),
+                (_, true) => {
+                    format!("left out, since a model's server does not tell the bytes of its tokens: {begin}")
+                }
+                (_, false) => format!("left out, since a template changes it: {begin}"),
+            });
             all.push(Scored::default());
             continue;
         };
-        let mut scored = Scored::default();
-        let mut end = 0;
-        for (index, (_, bytes)) in read.all.iter().enumerate() {
-            let start = end;
-            end += bytes.len();
-            if end <= place.from || end > place.to || bytes.is_empty() {
-                continue;
-            }
-            match index.checked_sub(1).and_then(|before| logprobs.get(before)) {
-                Some(logprob) => {
-                    if scored.tokens.is_empty() {
-                        scored.from = start.saturating_sub(place.from);
-                    }
-                    let bits = -f64::from(*logprob) / std::f64::consts::LN_2;
-                    scored.tokens.push((end - place.from, bits));
-                }
-                None => scored.from = end - place.from,
-            }
-        }
-        all.push(scored);
+        all.push(figures(&place, &logprobs));
     }
     Ok(all)
+}
+
+/// The figures of a text's tokens. One whose bytes are not told has none, so that no stretch with it has one.
+fn figures(pieces: &[Piece], logprobs: &[f32]) -> Scored {
+    let mut scored = Scored::default();
+    for piece in pieces {
+        let logprob = piece.token.checked_sub(1).and_then(|before| logprobs.get(before));
+        let Some(logprob) = logprob else {
+            scored.from = piece.to;
+            continue;
+        };
+        if scored.tokens.is_empty() {
+            scored.from = piece.from;
+        }
+        let bits = if piece.is_told { -f64::from(*logprob) / std::f64::consts::LN_2 } else { f64::NAN };
+        match scored.tokens.last_mut() {
+            Some((end, sum)) if *end == piece.to => *sum += bits,
+            _ => scored.tokens.push((piece.to, bits)),
+        }
+    }
+    scored
 }
 
 /// ln p of every token but the first.
@@ -197,5 +215,25 @@ impl Found<'_> {
         let skipped = whole.len() - whole.trim_start().len();
         let (line, column) = place(whole.as_bytes(), span.from + skipped);
         format!("{line}:{column}")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_token_that_is_not_told_takes_its_own_stretch_alone() {
+        let piece = |token, from, to, is_told| Piece { token, from, to, is_told };
+        // "Hi 🦀 you", whose crab is two tokens of one model.
+        let mine =
+            [piece(1, 0, 3, true), piece(2, 3, 7, false), piece(3, 3, 7, false), piece(4, 7, 11, true)];
+        let its = [piece(1, 0, 3, true), piece(2, 3, 7, true), piece(3, 7, 11, true)];
+        let [mine, its] = [&mine[..], &its].map(|pieces| figures(pieces, &[-std::f32::consts::LN_2; 4]));
+        assert_eq!(mine.tokens.iter().map(|(end, _)| *end).collect::<Vec<_>>(), [3, 7, 11]);
+        let all = spans([mine.from, its.from], [&mine.tokens, &its.tokens]);
+        let known: Vec<_> = all.iter().filter(|span| span.bits[0].is_finite()).collect();
+        assert_eq!(known.iter().map(|span| (span.from, span.to)).collect::<Vec<_>>(), [(0, 3), (7, 11)]);
+        assert!(known.iter().all(|span| span.bits.iter().all(|bits| (bits - 1.0).abs() < 1e-6)));
     }
 }

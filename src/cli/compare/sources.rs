@@ -123,6 +123,9 @@ impl Source {
     }
 }
 
+/// At most so many bytes of a text are taken for those of one token whose bytes are not told.
+const UNTOLD: usize = 32;
+
 impl Tokens {
     /// Those of a file's text.
     fn of(read: Read, text: &str) -> Self {
@@ -136,36 +139,109 @@ impl Tokens {
         (at >= *own).then(|| at.checked_sub(1).map_or(0, |before| ends[before]))
     }
 
-    /// Where the texts stand among the tokens, in order: for each, the byte at which it begins.
-    pub fn places(&self, texts: &[&str]) -> Vec<Option<Place>> {
-        let whole: Vec<u8> = self.all.iter().flat_map(|(_, bytes)| bytes.iter().copied()).collect();
-        let mut from = self.from;
+    /// Where the texts stand among the tokens, in order: the tokens of each. Where the bytes of some are not told, they stand
+    /// for what lies between those of the others.
+    pub fn places(&self, texts: &[&str]) -> Vec<Option<Vec<Piece>>> {
+        let mut from = self.at(self.from);
         let mut place = |text: &&str| {
             let text = text.trim().as_bytes();
             let blank = with_blanks(text).0;
-            let found = find(&whole, text, from).map(|at| (at, text.len()));
-            let (at, length) = found.or_else(|| find(&whole, &blank, from).map(|at| (at, blank.len())))?;
-            from = at + length;
-            Some(Place { from: at, to: from })
+            let ways = [(text, false), (&blank, false), (text, true), (&blank, true)];
+            let (pieces, end) = ways.into_iter().find_map(|(text, gaps)| self.find(text, from, gaps))?;
+            from = end;
+            Some(pieces)
         };
         texts.iter().map(&mut place).collect()
     }
-}
 
-/// Where a text stands in what a model reads, bytes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Place {
-    /// Its first byte.
-    pub from: usize,
-    /// Behind its last byte.
-    pub to: usize,
-}
-
-fn find(whole: &[u8], text: &[u8], from: usize) -> Option<usize> {
-    if text.is_empty() {
-        return None;
+    /// The token, and its byte, in front of which there are so many bytes.
+    fn at(&self, bytes: usize) -> (usize, usize) {
+        let mut left = bytes;
+        for (token, (_, own)) in self.all.iter().enumerate() {
+            if left == 0 || left < own.len() {
+                return (token, left);
+            }
+            left -= own.len();
+        }
+        (self.all.len(), 0)
     }
-    whole[from..].windows(text.len()).position(|part| part == text).map(|at| at + from)
+
+    /// Whether there are tokens whose bytes are not told.
+    pub fn has_untold(&self) -> bool {
+        self.all.iter().any(|(_, bytes)| bytes.is_empty())
+    }
+
+    /// The first place of a text, and where it ends: in which token, at which of its bytes.
+    fn find(&self, text: &[u8], from: (usize, usize), gaps: bool) -> Option<(Vec<Piece>, (usize, usize))> {
+        let first = *text.first()?;
+        let starts = (from.0..self.all.len()).flat_map(|token| {
+            let skip = if token == from.0 { from.1 } else { 0 };
+            let bytes = &self.all[token].1;
+            let starts = (skip..bytes.len()).filter(move |at| bytes[*at] == first).map(move |at| (token, at));
+            starts.chain((gaps && bytes.is_empty()).then_some((token, 0)))
+        });
+        starts.into_iter().find_map(|start| self.align(text, start, gaps))
+    }
+
+    fn align(
+        &self,
+        text: &[u8],
+        (mut token, mut skip): (usize, usize),
+        gaps: bool,
+    ) -> Option<(Vec<Piece>, (usize, usize))> {
+        let (mut pieces, mut at, mut untold) = (Vec::<Piece>::new(), 0, 0);
+        let mut is_told = false;
+        while at < text.len() {
+            let bytes = self.all.get(token).map(|(_, bytes)| &bytes[skip..]);
+            if bytes.is_some_and(<[u8]>::is_empty) && skip == 0 {
+                if !gaps {
+                    return None;
+                }
+                pieces.push(Piece { token, from: at, to: at, is_told: false });
+                (token, untold) = (token + 1, untold + 1);
+                continue;
+            }
+            let goes_on = |from: usize| {
+                let bytes = bytes.unwrap_or_default();
+                let length = bytes.len().min(text.len() - from);
+                length > 0 && bytes[..length] == text[from..from + length]
+            };
+            let next = match untold {
+                0 => Some(at).filter(|at| goes_on(*at)),
+                _ => (at + 1..text.len().min(at + untold * UNTOLD + 1)).find(|from| goes_on(*from)),
+            };
+            // A text may end in tokens that are not told.
+            let next = next.or((untold > 0 && text.len() - at <= untold * UNTOLD).then_some(text.len()))?;
+            pieces.iter_mut().rev().take(untold).for_each(|piece| piece.to = next);
+            (at, untold) = (next, 0);
+            if at == text.len() {
+                break;
+            }
+            let length = bytes.unwrap_or_default().len();
+            let taken = length.min(text.len() - at);
+            is_told = true;
+            // One that goes on behind the text is none of its own.
+            if taken == length {
+                pieces.push(Piece { token, from: at, to: at + taken, is_told });
+            }
+            at += taken;
+            (token, skip) = if taken == length { (token + 1, 0) } else { (token, skip + taken) };
+        }
+        is_told.then_some((pieces, (token, skip)))
+    }
+}
+
+/// What a token holds of a text.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Piece {
+    /// Its place among all that the model reads.
+    pub token: usize,
+    /// Where in the trimmed text, bytes. Tokens that are not told share what lies between those that are.
+    pub from: usize,
+    /// Behind its last byte there.
+    pub to: usize,
+    /// Whether its bytes are told.
+    pub is_told: bool,
 }
 
 #[cfg(test)]
@@ -183,12 +259,13 @@ mod tests {
         };
         let read = tokens(&["<s>", "user", "\n", "Hi", " there", "<e>", "me", "\n", "Hi", "<e>"]);
         let places = read.places(&["Hi there", "Hi", "gone", ""]);
-        assert_eq!(places[0], Some(Place { from: 8, to: 16 }));
-        assert_eq!(places[1], Some(Place { from: 22, to: 24 }));
+        let told = |token, from, to| Piece { token, from, to, is_told: true };
+        assert_eq!(places[0], Some(vec![told(3, 0, 2), told(4, 2, 8)]));
+        assert_eq!(places[1], Some(vec![told(8, 0, 2)]));
         assert_eq!(&places[2..], [None, None]);
         // A message that is spelt as something of the template before it.
         let read = Tokens { from: 9, ..tokens(&["<user>", "user", "\n", "user"]) };
-        assert_eq!(read.places(&["user"]), [Some(Place { from: 11, to: 15 })]);
+        assert_eq!(read.places(&["user"]), [Some(vec![told(3, 0, 4)])]);
     }
 
     #[test]
@@ -198,5 +275,24 @@ mod tests {
         assert_eq!([0, 1, 2, 3].map(|at| read.offset(at)), [None, None, Some(1), Some(5)]);
         let read = Tokens::of(Read::whole("Oh no", &["<s>", " Oh", " no"], true), "Oh no");
         assert_eq!([0, 1, 2].map(|at| read.offset(at)), [None, Some(0), Some(2)]);
+    }
+
+    #[test]
+    fn tokens_whose_bytes_are_not_told_stand_for_what_lies_between() {
+        let tokens = |pieces: &[&str]| Tokens {
+            all: pieces.iter().map(|piece| (TokenId(1), ByteBuf::from(piece.as_bytes()))).collect(),
+            begins: false,
+            end: pieces.len(),
+            from: 0,
+            ends: None,
+        };
+        let told = |token, from, to| Piece { token, from, to, is_told: true };
+        let untold = |token, from, to| Piece { token, from, to, is_told: false };
+        let read = tokens(&["<s>", "Hi ", "", "", " you", "<e>", "", "<e>", "Bye ", "", "<e>"]);
+        let places = read.places(&["Hi 🦀 you", "Bye 🦀", "gone"]);
+        let first = vec![told(1, 0, 3), untold(2, 3, 7), untold(3, 3, 7), told(4, 7, 11)];
+        assert_eq!(places, [Some(first), Some(vec![told(8, 0, 4), untold(9, 4, 8)]), None]);
+        // Nothing but such tokens says nowhere where a text stands.
+        assert_eq!(tokens(&["<s>", "", "<e>"]).places(&["🦀"]), [None]);
     }
 }
