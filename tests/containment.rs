@@ -111,7 +111,7 @@ impl Running {
 
     fn contained(place: &Place) -> Self {
         let model = place.at(".models/x.gguf");
-        Self::start(place, &["--read", model.to_str().unwrap()])
+        Self::start(place, &["--read-openly", "--read", model.to_str().unwrap()])
     }
 
     fn ask(&mut self, request: Request) -> Event {
@@ -230,6 +230,23 @@ fn an_engine_that_was_given_no_files_reads_everything_and_writes_nothing() {
     if engine.holds(Measure::Writing) {
         assert!(engine.refuses(&place.deed("write", ".keys/key")));
     }
+}
+
+#[test]
+fn an_engine_that_was_given_files_alone_reads_nothing_else() {
+    let place = Place::new();
+    let passing = tempfile::NamedTempFile::new().unwrap();
+    let model = place.at(".models/x.gguf");
+    let mut engine = Running::start(&place, &["--read", model.to_str().unwrap()]);
+    if !engine.holds(Measure::Reading) {
+        return;
+    }
+    assert!(!engine.refuses(&place.deed("read", ".models/x.gguf")));
+    let others = [place.deed("read", "open/adapter.gguf"), format!("read {}", passing.path().display())];
+    let read: Vec<&String> = others.iter().filter(|deed| !engine.refuses(deed)).collect();
+    assert!(read.is_empty(), "{read:?} under {}", engine.containment.in_words());
+    let needed = ["read /proc/meminfo", "list /usr", "list /sys", "thread"];
+    assert!(needed.iter().all(|deed| !engine.refuses(deed)));
 }
 
 #[test]

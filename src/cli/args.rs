@@ -125,9 +125,12 @@ pub struct EngineArgs {
     /// Speak over a network
     #[arg(long)]
     pub network: bool,
-    /// A file or folder to read, beside the system and what lies openly; without one, everything
+    /// A file or folder to read, beside the system, and nothing else; without one, everything
     #[arg(long, value_name = "PATH")]
     pub read: Vec<PathBuf>,
+    /// Read what lies openly too, in the home and beside it: a chat may name an adapter there
+    #[arg(long, requires = "read")]
+    pub read_openly: bool,
 }
 
 /// `glassbox tour`.

@@ -14,6 +14,7 @@ use crate::engine::model::ffi;
 use crate::engine::protocol::Containment;
 use crate::engine::scripted::{self, ScriptedOptions};
 use crate::engine::transport::serve;
+use crate::models::gguf;
 
 /// Runs until the input ends. `choice` is `llama`, `server`, or `scripted:` with its options.
 ///
@@ -50,7 +51,9 @@ fn allowed(args: &EngineArgs) -> Allowed {
     Allowed {
         reading: match args.read.as_slice() {
             [] => Reading::Everything,
-            files => Reading::These(files.to_vec()),
+            files if args.read_openly => Reading::Openly(files.to_vec()),
+            // A model in parts is named by its first.
+            files => Reading::These(files.iter().flat_map(|file| gguf::part_paths(file)).collect()),
         },
         own: Folders::find().map(|folders| folders.engine().into()).unwrap_or_default(),
         network: if args.network { Network::Any } else { Network::None },

@@ -49,6 +49,7 @@ pub fn engine_command(
             for path in iter::once(entry).chain(files).flat_map(|entry| files_of(entry, &folders)) {
                 command.arg("--read").arg(path);
             }
+            command.arg("--read-openly");
             command.envs(driver_caches(&folders.engine()[0]));
         }
         None if config.engine.contain => {}

@@ -33,6 +33,21 @@ const SYSTEM: &[&str] = &[
     "/dev/urandom",
 ];
 
+/// Where programs, libraries and drivers are, which may be loaded late.
+const PROGRAMS: &[&str] = &[
+    "/bin",
+    "/gnu/store",
+    "/lib",
+    "/lib32",
+    "/lib64",
+    "/libx32",
+    "/nix/store",
+    "/opt",
+    "/sbin",
+    "/usr",
+    "/var/lib/snapd/lib",
+];
+
 /// What finding a machine by its name and checking its certificate read, where a network is allowed.
 const NETWORK: &[&str] = &[
     "/etc/resolv.conf",
@@ -77,7 +92,8 @@ pub(super) fn restrict(allowed: &Allowed) -> (Held, Held, Held) {
     let held = || Held::By(format!("Landlock ABI {abi}"));
     let reading = match allowed.reading {
         Reading::Everything => Held::Not("what it needs was not known when it started".to_owned()),
-        Reading::These(_) => held(),
+        Reading::Openly(_) => held(),
+        Reading::These(_) => Held::By(format!("the system and what it was given alone, Landlock ABI {abi}")),
     };
     (held(), reading, if abi >= ABI::V4 as i32 { held() } else { Held::Not(String::new()) })
 }
@@ -108,18 +124,31 @@ fn rules(allowed: &Allowed) -> Result<RestrictionStatus, RulesetError> {
 
 /// Every file and folder that may be read.
 fn readable(allowed: &Allowed) -> Vec<PathBuf> {
-    let Reading::These(given) = &allowed.reading else { return vec![PathBuf::from("/")] };
-    let home = directories::BaseDirs::new().map(|folders| folders.home_dir().to_owned());
-    let mut all = given.clone();
+    let (mut all, openly) = match &allowed.reading {
+        Reading::Everything => return vec![PathBuf::from("/")],
+        Reading::These(given) => (given.clone(), false),
+        Reading::Openly(given) => (given.clone(), true),
+    };
     all.extend(SYSTEM.iter().map(PathBuf::from));
     if allowed.network == Network::Any {
         all.extend(NETWORK.iter().map(PathBuf::from));
     }
-    all.extend(open_roots());
-    all.extend(home.as_deref().into_iter().flat_map(open_in));
+    all.extend(PROGRAMS.iter().map(PathBuf::from));
+    all.extend(std::env::var_os("LD_LIBRARY_PATH").iter().flat_map(std::env::split_paths));
     all.extend(program_folder());
     #[cfg(feature = "dynamic-backends")]
     all.extend(llama_cpp_sys_2::BACKENDS_DIR.map(PathBuf::from));
+    if openly {
+        all.extend(lying_openly());
+    }
+    all
+}
+
+/// What a chat may name at any time.
+fn lying_openly() -> Vec<PathBuf> {
+    let home = directories::BaseDirs::new().map(|folders| folders.home_dir().to_owned());
+    let mut all = open_roots();
+    all.extend(home.as_deref().into_iter().flat_map(open_in));
     // Where the app was started files are named without a folder; it must not open a whole home.
     let here = std::env::current_dir().ok();
     all.extend(here.filter(|here| home.as_deref().is_none_or(|home| !home.starts_with(here))));

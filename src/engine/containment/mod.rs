@@ -4,9 +4,10 @@
 //! the engine keeps what a model needs and no more:
 //!
 //! - Files, by Landlock. It writes in its own folders alone ([`Allowed::own`]: snapshots, dequantised copies, drivers'
-//!   caches), so models are read-only. It reads the system, the files that it was given, and what lies openly in the
-//!   user's folder: a chat can name an adapter there at any time, and a process that has given up a right cannot take it
-//!   back. Hidden folders (keys, browsers, mail, the database of chats) it cannot read.
+//!   caches), so models are read-only. It reads the system and the files that it was given. The app's own reads what lies
+//!   openly too, in the user's folder and beside: a chat can name an adapter there at any time, and a process that has
+//!   given up a right cannot take it back. Folders hidden in the home itself (keys, browsers, mail, the database of chats)
+//!   it cannot read; a right to a folder is one to all in it, so one that is hidden further down it can.
 //! - System calls, by seccomp: a list of what can do harm is refused with `EPERM`. A list of what is allowed would be
 //!   stronger, and would break with the next C library, compiler or GPU driver: what ends a chat is turned off, and then
 //!   holds nothing. Refusing rather than killing leaves a library its own way out.
@@ -50,8 +51,10 @@ pub struct Allowed {
 pub enum Reading {
     /// Everything: started without a list, as on another machine.
     Everything,
-    /// These files and folders, beside the system and what lies openly.
+    /// These files and folders, beside the system.
     These(Vec<PathBuf>),
+    /// These, the system and what lies openly.
+    Openly(Vec<PathBuf>),
 }
 
 /// Whether an engine may speak over a network.

@@ -25,7 +25,7 @@ pub enum Measure {
     NoNewPrivileges,
     /// It writes in its own folders alone.
     Writing,
-    /// It reads what it was given, the system and what lies openly, not hidden folders.
+    /// It reads what it was given and the system; the app's own what lies openly too, not what is hidden in the home itself.
     Reading,
     /// It speaks to nobody over a network.
     Network,
@@ -44,7 +44,7 @@ impl Measure {
         match self {
             Self::NoNewPrivileges => "no new privileges",
             Self::Writing => "writes in its own folders alone",
-            Self::Reading => "reads no hidden folders",
+            Self::Reading => "reads no folders that are hidden in your home",
             Self::Network => "no network",
             Self::SystemCalls => "no other programs and processes",
         }
