@@ -78,7 +78,7 @@ async fn hear(begun: std::sync::mpsc::Sender<()>) -> anyhow::Result<()> {
             _ = terminate.recv() => break 15,
             _ = hangup.recv() => break 1,
             _ = interrupt.recv() => {
-                if !taken().as_ref().is_some_and(|by| by.send(()).is_ok()) {
+                if taken().as_ref().is_none_or(|by| by.send(()).is_err()) {
                     break 2;
                 }
             }

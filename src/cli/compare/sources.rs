@@ -218,14 +218,14 @@ impl Tokens {
                 break;
             }
             let length = bytes.unwrap_or_default().len();
-            let taken = length.min(text.len() - at);
+            let held = length.min(text.len() - at);
             is_told = true;
             // One that goes on behind the text is none of its own.
-            if taken == length {
-                pieces.push(Piece { token, from: at, to: at + taken, is_told });
+            if held == length {
+                pieces.push(Piece { token, from: at, to: at + held, is_told });
             }
-            at += taken;
-            (token, skip) = if taken == length { (token + 1, 0) } else { (token, skip + taken) };
+            at += held;
+            (token, skip) = if held == length { (token + 1, 0) } else { (token, skip + held) };
         }
         is_told.then_some((pieces, (token, skip)))
     }
