@@ -246,7 +246,7 @@ impl Session {
         loop {
             let Some(envelope) = self.events.recv().await else { bail!("the engine has ended") };
             match envelope.event {
-                Event::Exited(exit) => bail!("{}.", exit.sentence(self.loading.as_deref())),
+                Event::Exited(exit) => bail!("{}", exit.sentence(self.loading.as_deref())),
                 Event::Failed(failure) if ids.contains(&envelope.id) => return Err(failure.into()),
                 Event::ModelHash(hash) => self.hash = Some(hash),
                 Event::Words { entries, .. } => self.words.extend(entries),

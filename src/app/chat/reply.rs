@@ -236,7 +236,8 @@ impl App {
             ModelStatus::Loading(_) => Some(self.model.name.clone()),
             _ => None,
         };
-        let why = exit.sentence(loading.as_deref());
+        let (what, detail) = exit.parts(loading.as_deref());
+        let why = format!("{what}{detail}");
         if let Some(run) = self.talk.run.clone() {
             self.talk.finish_run(
                 with!(self),
@@ -257,7 +258,7 @@ impl App {
         }
         let message = match &exit.told {
             Some(told) => format!("{told}; F5 (or /reload) connects again"),
-            None => format!("{why}; F5 (or /reload) loads it again"),
+            None => format!("{what}; F5 (or /reload) loads it again{detail}"),
         };
         self.out.fail(message.clone());
         self.model.status = ModelStatus::Failed { message, log_tail: exit.log_tail };

@@ -331,7 +331,7 @@ fn a_dead_engine_costs_the_model_and_never_the_reply() {
         ["append 1".into(), format!("finish Interrupted {why}"), "put run Some(Error)".into()]
     );
     assert_eq!(bench.branch(), ["User: Hi", "Assistant: half"]);
-    let notice = "the engine ended by signal 9 (killed) (its last line: out of memory); F5 (or /reload) loads it again";
+    let notice = "the engine ended by signal 9 (killed); F5 (or /reload) loads it again (its last line: out of memory)";
     assert_eq!(bench.notice(), notice);
     assert_eq!(brief(&bench.press(&["f5"])), ["start 2 small"]);
     bench.loaded();

@@ -30,6 +30,9 @@ impl ValueNorms {
         if layer.values.is_empty() {
             return Err("the values could not be read from the cache".into());
         }
+        if layer.altered {
+            return Err("the heads are gated or normed before they are projected".into());
+        }
         let grams = self.block(weights, facts.heads as usize, number)?;
         let group = (facts.heads / facts.kv_heads).max(1) as usize;
         let heads: Vec<Head<'_>> = layer

@@ -425,6 +425,8 @@ mod llama {
             let number = i32::from(sequence);
             let (first, last) =
                 (self.context.kv_cache_seq_pos_min(number), self.context.kv_cache_seq_pos_max(number));
+            // A state beside the cells is of the last position alone, which is then told as the first.
+            let first = if self.model.model.is_hybrid() { 0 } else { first };
             let Some(raw) = self.raw.filter(|_| last >= 0) else { return Held::default() };
             let told = |flags: u32, tokens: usize| {
                 (Held::LEAST_WORDS..=Held::MOST_WORDS).find_map(|words| {

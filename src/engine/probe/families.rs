@@ -45,6 +45,14 @@ pub(super) fn rotated(query: Node) -> Option<Node> {
     way.find(|node| node.op() == sys::GGML_OP_ROPE)
 }
 
+/// Whether what heads give is multiplied with something, a gate or a norm's weight, before it is projected.
+pub(super) fn is_altered(projection: Node) -> bool {
+    let laid_out = [sys::GGML_OP_RESHAPE, sys::GGML_OP_VIEW, sys::GGML_OP_CONT, sys::GGML_OP_PERMUTE];
+    let before = |node: &Node| node.source(0).filter(|_| laid_out.contains(&node.op()));
+    let way = std::iter::successors(projection.source(1), before).take(8);
+    way.last().is_some_and(|node| node.op() == sys::GGML_OP_MUL)
+}
+
 /// Positions other than by rotation: a learned vector a position, or a slope a head.
 pub(super) fn position(node: Node, op: sys::ggml_op) -> Option<PositionKind> {
     let slopes = |parameter: usize| (node.float(parameter) > 0.0).then_some(PositionKind::Alibi);

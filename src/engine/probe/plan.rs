@@ -164,6 +164,9 @@ pub struct LayerCapture {
     pub keys: Vec<Vec<f32>>,
     /// Values of the cache, likewise.
     pub values: Vec<Vec<f32>>,
+    /// Whether the heads are gated or normed before they are projected, so that a value's way into the stream is another
+    /// one than the projection alone.
+    pub altered: bool,
     /// How the query was rotated; `None` where it was not.
     pub rope: Option<Rope>,
     /// Factor on q·k.

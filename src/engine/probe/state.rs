@@ -93,7 +93,12 @@ impl State {
             }
             Kind::Middle(layer) => plan.residual && empty(layer, |layer| &layer.resid_mid),
             Kind::Heads(_) => plan.z || plan.head_contribution,
-            Kind::AttentionOut(_) => streams,
+            Kind::AttentionOut(layer) => {
+                if plan.queries.has(layer) && op == sys::GGML_OP_MUL_MAT {
+                    self.layer(layer).altered = families::is_altered(node);
+                }
+                streams
+            }
             Kind::Down(layer) | Kind::DownExperts(layer) => plan.residual || plan.neurons.has(layer),
             Kind::DownShared(layer) | Kind::ExpertWeights(layer) | Kind::SharedGate(layer) => {
                 plan.neurons.has(layer)

@@ -74,20 +74,29 @@ impl Exit {
     /// What happened, as a sentence without a full stop; `loading` is the model whose file was being loaded, if one was.
     #[must_use]
     pub fn sentence(&self, loading: Option<&str>) -> String {
+        let (what, why) = self.parts(loading);
+        what + &why
+    }
+
+    /// The same in two parts, between which there is room for what to do: what happened, and why, in brackets.
+    #[must_use]
+    pub fn parts(&self, loading: Option<&str>) -> (String, String) {
         if let Some(told) = &self.told {
-            return told.clone();
+            return (told.clone(), String::new());
         }
         let how = &self.how;
         match (self.gave_up(), loading) {
-            (Some(why), Some(name)) => format!(
-                "{name} cannot be loaded: llama.cpp gave up on its file ({why}), which is damaged or says what this \
-                 llama.cpp does not expect"
+            (Some(why), Some(name)) => (
+                format!(
+                    "{name} cannot be loaded: llama.cpp gave up on its file, which is damaged or says what this llama.cpp \
+                     does not expect"
+                ),
+                format!(" ({why})"),
             ),
-            (Some(why), None) => format!("llama.cpp gave up, and the engine {how} ({why})"),
+            (Some(why), None) => (format!("llama.cpp gave up, and the engine {how}"), format!(" ({why})")),
             (None, _) => {
-                let said =
-                    self.last_line().map(|line| format!(" (its last line: {line})")).unwrap_or_default();
-                format!("the engine {how}{said}")
+                let said = self.last_line().map(|line| format!(" (its last line: {line})"));
+                (format!("the engine {how}"), said.unwrap_or_default())
             }
         }
     }
@@ -123,14 +132,14 @@ mod tests {
     fn what_native_code_said_last_is_told_with_the_file_that_was_loaded() {
         let gave_up =
             exit(&["INFO contained", "native code gave up: llama-vocab.cpp:2578: GGML_ASSERT(x) failed", ""]);
-        let expected = "m.gguf cannot be loaded: llama.cpp gave up on its file (llama-vocab.cpp:2578: GGML_ASSERT(x) \
-                        failed), which is damaged or says what this llama.cpp does not expect";
+        let expected = "m.gguf cannot be loaded: llama.cpp gave up on its file, which is damaged or says what this llama.cpp \
+                        does not expect (llama-vocab.cpp:2578: GGML_ASSERT(x) failed)";
         assert_eq!(gave_up.sentence(Some("m.gguf")), expected);
         let expected = "llama.cpp gave up, and the engine ended by signal 6 (aborted) (llama-vocab.cpp:2578: GGML_ASSERT(x) \
                         failed)";
         assert_eq!(gave_up.sentence(None), expected);
         let threw = exit(&["fatal runtime error: Rust cannot catch foreign exceptions, aborting"]);
-        assert!(threw.sentence(Some("m.gguf")).contains("gave up on its file (Rust cannot catch"));
+        assert!(threw.sentence(Some("m.gguf")).contains("(Rust cannot catch"));
     }
 
     #[test]

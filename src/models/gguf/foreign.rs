@@ -9,41 +9,42 @@ use std::path::Path;
 /// Bytes that are looked at: up to the mark of a tar archive.
 const LOOKED_AT: u64 = 512;
 
-/// Beginnings, and what a file is that has one, as the rest of a sentence.
+/// Beginnings, and what a file is that has one, as the rest of a sentence after a colon.
 const BEGINNINGS: &[(&[u8], &str)] = &[
     (
         b"version https://git-lfs",
-        "is a pointer that Git LFS left in the file's place. Run `git lfs pull` where it came from, or fetch the file \
+        "it is a pointer that Git LFS left in the file's place. Run `git lfs pull` where it came from, or fetch the file \
          itself.",
     ),
-    (b"\x1f\x8b", "is compressed (gzip). Unpack it first."),
-    (b"\x28\xb5\x2f\xfd", "is compressed (Zstandard). Unpack it first."),
-    (b"\xfd7zXZ\0", "is compressed (xz). Unpack it first."),
-    (b"BZh", "is compressed (bzip2). Unpack it first."),
-    (b"7z\xbc\xaf\x27\x1c", "is an archive (7z). Unpack it first."),
+    (b"\x1f\x8b", "it is compressed (gzip). Unpack it first."),
+    (b"\x28\xb5\x2f\xfd", "it is compressed (Zstandard). Unpack it first."),
+    (b"\xfd7zXZ\0", "it is compressed (xz). Unpack it first."),
+    (b"BZh", "it is compressed (bzip2). Unpack it first."),
+    (b"7z\xbc\xaf\x27\x1c", "it is an archive (7z). Unpack it first."),
     (
         b"PK\x03\x04",
-        "is a zip archive, as PyTorch's files are too. Unpack it if a .gguf file is in it; a PyTorch model must be converted, \
+        "it is a zip archive, as PyTorch's files are too. Unpack it if a .gguf file is in it; a PyTorch model must be converted, \
          or take its GGUF.",
     ),
     (b"lmgg", OLD),
     (b"fmgg", OLD),
     (b"tjgg", OLD),
     (b"algg", OLD),
-    (b"\x89HDF", "is an HDF5 file (Keras). Take the model's GGUF, or convert it."),
+    (b"\x89HDF", "it is an HDF5 file (Keras). Take the model's GGUF, or convert it."),
 ];
 
-const OLD: &str = "is in a format from before GGUF. Take a newer conversion of the model, a .gguf file.";
-const SAFETENSORS: &str = "is a safetensors file. Take the model's GGUF, or convert it with llama.cpp's \
+const OLD: &str = "it is in a format from before GGUF. Take a newer conversion of the model, a .gguf file.";
+const SAFETENSORS: &str = "it is a safetensors file. Take the model's GGUF, or convert it with llama.cpp's \
                            convert_hf_to_gguf.py.";
 const PAGE: &str =
-    "is a web page, perhaps what a server answered in place of the file. Fetch the file again.";
-const ANSWER: &str = "is a text, perhaps what a server answered in place of the file. Fetch the file again.";
-const TAR: &str = "is an archive (tar). Unpack it first.";
-const OTHER: &str = "is not a GGUF file: it does not begin with GGUF. Name a .gguf file; models in other formats must be \
+    "it is a web page, perhaps what a server answered in place of the file. Fetch the file again.";
+const ANSWER: &str =
+    "it is a text, perhaps what a server answered in place of the file. Fetch the file again.";
+const TAR: &str = "it is an archive (tar). Unpack it first.";
+const OTHER: &str = "it does not begin with GGUF. Name a .gguf file; models in other formats must be \
                      converted first.";
 
-/// What the file is and what to do, as the rest of a sentence that begins with its name.
+/// What the file is and what to do, as the rest of a sentence after a colon.
 pub(super) fn what(path: &Path) -> &'static str {
     let mut start = Vec::new();
     let read = File::open(path).and_then(|file| file.take(LOOKED_AT).read_to_end(&mut start));

@@ -66,7 +66,7 @@ pub enum GgufError {
     #[error("{path} is empty. Copy or fetch it again.", path = .0.display())]
     Empty(PathBuf),
     /// Another sort of file.
-    #[error("{path} {what}", path = path.display())]
+    #[error("{path} is not a GGUF file: {what}", path = path.display())]
     NotGguf {
         /// The file.
         path: PathBuf,
