@@ -2,7 +2,7 @@
 //!
 //! Invariants: no call here waits for the child, and what waits for a child or a line that takes nothing is bounded; the
 //! sink gets exactly one [`Event::Exited`], after everything else, however the child ends; the child is always waited for,
-//! so no zombie stays, and dropping the handle ends it within a second. What it started ends with it (see [`leader`]).
+//! so no zombie stays, and dropping the handle ends it within a second. What it started ends with it (see `leader`).
 
 mod leader;
 
