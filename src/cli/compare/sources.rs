@@ -248,15 +248,14 @@ pub struct Piece {
 mod tests {
     use super::*;
 
+    /// Tokens of these bytes; none of a token whose bytes are not told.
+    fn tokens(pieces: &[&str]) -> Tokens {
+        let all = pieces.iter().map(|piece| (TokenId(1), ByteBuf::from(piece.as_bytes()))).collect();
+        Tokens { all, begins: false, end: pieces.len(), from: 0, ends: None }
+    }
+
     #[test]
     fn messages_are_found_one_behind_the_other() {
-        let tokens = |pieces: &[&str]| Tokens {
-            all: pieces.iter().map(|piece| (TokenId(1), ByteBuf::from(piece.as_bytes()))).collect(),
-            begins: false,
-            end: pieces.len(),
-            from: 0,
-            ends: None,
-        };
         let read = tokens(&["<s>", "user", "\n", "Hi", " there", "<e>", "me", "\n", "Hi", "<e>"]);
         let places = read.places(&["Hi there", "Hi", "gone", ""]);
         let told = |token, from, to| Piece { token, from, to, is_told: true };
@@ -279,13 +278,6 @@ mod tests {
 
     #[test]
     fn tokens_whose_bytes_are_not_told_stand_for_what_lies_between() {
-        let tokens = |pieces: &[&str]| Tokens {
-            all: pieces.iter().map(|piece| (TokenId(1), ByteBuf::from(piece.as_bytes()))).collect(),
-            begins: false,
-            end: pieces.len(),
-            from: 0,
-            ends: None,
-        };
         let told = |token, from, to| Piece { token, from, to, is_told: true };
         let untold = |token, from, to| Piece { token, from, to, is_told: false };
         let read = tokens(&["<s>", "Hi ", "", "", " you", "<e>", "", "<e>", "Bye ", "", "<e>"]);

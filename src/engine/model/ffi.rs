@@ -214,7 +214,10 @@ mod llama {
         while let Some(end) = log.0.find('\n') {
             let line: String = log.0.drain(..=end).collect();
             let line = line.trim_end();
-            log.1.read(line, level == sys::GGML_LOG_LEVEL_ERROR);
+            // Of a pass, which is no part of loading a model though one may be loaded meanwhile.
+            if !line.contains("error saving state") {
+                log.1.read(line, level == sys::GGML_LOG_LEVEL_ERROR);
+            }
             match level {
                 // Stopping a reply is not an error: llama.cpp calls a decode that was asked to end a failure.
                 // Nor is that it was given no room for what the cells hold, see [`OwnedContext::held`].

@@ -278,12 +278,19 @@ impl Attempt<'_> {
     ) -> Result<OwnedContext, Failure> {
         let past_is_whole = model.model.is_recurrent() || model.model.is_hybrid();
         let batch = self.params.batch.clamp(32, 4096);
-        let params = LlamaContextParams::default()
+        let params = self
+            .shared_params(policy, threads)
             .with_n_ctx(NonZeroU32::new(self.fit.context + fit::SCRATCH_CELLS))
             .with_n_batch(batch)
             .with_n_ubatch(batch)
             .with_n_seq_max(if past_is_whole { 1 } else { fit::SEQUENCES + 1 })
-            .with_n_rs_seq(if past_is_whole && self.foresees() { fit::MTP_MOST } else { 0 })
+            .with_n_rs_seq(if past_is_whole && self.foresees() { fit::MTP_MOST } else { 0 });
+        self.made(model, params, probe, fit::OUTPUT_ROWS)
+    }
+
+    /// What the chat's context and that of the file's own layer for guessing tokens have in common.
+    fn shared_params(&self, policy: i32, threads: u32) -> LlamaContextParams {
+        LlamaContextParams::default()
             .with_n_threads(threads.cast_signed())
             .with_n_threads_batch(threads.cast_signed())
             .with_flash_attention_policy(policy)
@@ -293,15 +300,21 @@ impl Attempt<'_> {
             .with_rope_freq_base(self.params.rope.base.unwrap_or(0.0))
             .with_rope_freq_scale(self.params.rope.scale.unwrap_or(0.0))
             .with_swa_full(true)
-            .with_kv_unified(true);
-        let probe = Arc::new(probe);
-        let stop = Arc::clone(self.stop);
-        OwnedContext::new(self.backend, Arc::clone(model), params, probe, stop, fit::OUTPUT_ROWS).map_err(
-            |error| {
-                let reason = ffi::take_load_log().reason().unwrap_or_else(|| error.to_string());
-                self.no_memory(&self.as_named(&reason))
-            },
-        )
+            .with_kv_unified(true)
+    }
+
+    fn made(
+        &self,
+        model: &Arc<LoadedModel>,
+        params: LlamaContextParams,
+        probe: Probe,
+        output_rows: u32,
+    ) -> Result<OwnedContext, Failure> {
+        let (model, probe, stop) = (Arc::clone(model), Arc::new(probe), Arc::clone(self.stop));
+        OwnedContext::new(self.backend, model, params, probe, stop, output_rows).map_err(|error| {
+            let reason = ffi::take_load_log().reason().unwrap_or_else(|| error.to_string());
+            self.no_memory(&self.as_named(&reason))
+        })
     }
 
     /// Whether the file's own layer for guessing tokens is used.
@@ -333,30 +346,14 @@ impl Attempt<'_> {
             }
             return Ok(None);
         }
-        let params = LlamaContextParams::default()
+        let params = self
+            .shared_params(policy, threads)
             .with_context_type(LlamaContextType::Mtp)
             .with_n_ctx(NonZeroU32::new(cells))
             .with_n_batch(fit::MTP_BATCH)
             .with_n_ubatch(fit::MTP_BATCH)
-            .with_n_seq_max(1)
-            .with_n_threads(threads.cast_signed())
-            .with_n_threads_batch(threads.cast_signed())
-            .with_flash_attention_policy(policy)
-            .with_type_k(cache_type(self.params.cache_type_k))
-            .with_type_v(cache_type(self.params.cache_type_v))
-            .with_rope_scaling_type(rope_method(self.params.rope.method))
-            .with_rope_freq_base(self.params.rope.base.unwrap_or(0.0))
-            .with_rope_freq_scale(self.params.rope.scale.unwrap_or(0.0))
-            .with_swa_full(true)
-            .with_kv_unified(true);
-        let stop = Arc::clone(self.stop);
-        let probe = Arc::new(Probe::absent());
-        let own =
-            OwnedContext::new(self.backend, Arc::clone(model), params, probe, stop, 1).map_err(|error| {
-                let reason = ffi::take_load_log().reason().unwrap_or_else(|| error.to_string());
-                self.no_memory(&self.as_named(&reason))
-            })?;
-        Ok(Some((own, self.facts.mtp_layers)))
+            .with_n_seq_max(1);
+        Ok(Some((self.made(model, params, Probe::absent(), 1)?, self.facts.mtp_layers)))
     }
 
     /// Off on the CPU, where it is no faster and less exact; llama.cpp's choice on a GPU.

@@ -7,6 +7,7 @@ use llama_cpp_2::token::LlamaToken;
 
 use super::{Halt, Session};
 use crate::engine::compute::numbers::Reader;
+use crate::engine::model::loaded::LoadedModel;
 use crate::engine::protocol::{Failure, FailureKind};
 use crate::token::TokenId;
 
@@ -46,8 +47,7 @@ impl DraftModel {
         }
         let from = session.reuse(ids, &[]);
         session.read(ids, from, |_, _| {})?;
-        let ends = |session: &Session, id: TokenId| session.model().model.vocab().is_eog(LlamaToken(id.0));
-        while let Some(id) = sure(session.logits(), |id| ends(session, id), reader) {
+        while let Some(id) = sure(session.model(), session.logits(), reader) {
             guess.push(id);
             if guess.len() == most {
                 break;
@@ -63,9 +63,10 @@ impl DraftModel {
 }
 
 /// The next token, if there is little doubt about it; never the end of a reply.
-pub(super) fn sure(logits: &[f32], ends: impl Fn(TokenId) -> bool, reader: &mut Reader) -> Option<TokenId> {
+pub(super) fn sure(model: &LoadedModel, logits: &[f32], reader: &mut Reader) -> Option<TokenId> {
     let distribution = reader.read(logits, 1)?;
     let likeliest = reader.top().first()?;
     let sure = distribution.logprob(likeliest.logit).exp() >= SURE;
-    (sure && !ends(likeliest.id)).then_some(likeliest.id)
+    let ends = model.model.vocab().is_eog(LlamaToken(likeliest.id.0));
+    (sure && !ends).then_some(likeliest.id)
 }

@@ -8,8 +8,6 @@
 //! cache holds positions one after the other up to `end`; where the chat's text goes on elsewhere, it is cut there, and
 //! where it knows nothing of the token before, it begins anew. Wrong guesses are all that could come of that.
 
-use llama_cpp_2::token::LlamaToken;
-
 use super::draft::sure;
 use super::{CHAT, position};
 use crate::engine::compute::numbers::Reader;
@@ -104,9 +102,8 @@ impl MtpLayer {
             }
             self.end = place + 1;
             let Self { context, reader, .. } = self;
-            let vocabulary = context.model.model.vocab();
-            let ends = |id: TokenId| vocabulary.is_eog(LlamaToken(id.0));
-            let Some(likeliest) = sure(context.get().get_logits_ith(0), ends, reader) else { break };
+            let logits = context.get().get_logits_ith(0);
+            let Some(likeliest) = sure(&context.model, logits, reader) else { break };
             guess.push(likeliest);
             let Some(left) = context.state_of(0) else { break };
             state.copy_from_slice(left);
