@@ -317,5 +317,5 @@ fn search_all_chats() {
         let taken = (0..10).map(|_| search(query)).collect();
         report(&format!("100 000 messages: search “{query}”"), taken, 100.0);
     }
-    assert!(store.close(), "all is saved");
+    assert_eq!(store.close(), Ok(()), "all is saved");
 }

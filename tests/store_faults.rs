@@ -97,7 +97,7 @@ fn child() {
             println!("\nkept {id}");
         }
     }
-    assert!(store.close());
+    assert_eq!(store.close(), Ok(()));
 }
 
 fn start(path: &Path, task: &str, wrap: Option<&str>) -> Child {
@@ -145,7 +145,7 @@ fn killed_at_any_moment_nothing_acknowledged_is_lost() {
         let (store, events) = open(&path);
         let (interrupted, notes) = ready(&events);
         assert!(interrupted >= seen && notes.is_empty(), "{interrupted} of {seen}, {notes:?}");
-        assert!(store.close());
+        assert_eq!(store.close(), Ok(()));
     }
     let (store, events) = open(&path);
     assert_eq!(ready(&events), (0, Vec::new()));

@@ -11,7 +11,7 @@ use std::time::Duration;
 use anyhow::{Context as _, bail};
 
 use crate::chat::{Conversation, ConversationHead, ConversationId, Run, RunId};
-use crate::store::{Command, Event, Store};
+use crate::store::{Command, Event, STILL_SAVING, Store};
 use crate::token::Vocabulary;
 
 /// A read takes longer than this only when something is wrong.
@@ -68,9 +68,12 @@ impl Chats {
         }
     }
 
-    /// Writes what waits and ends; whether everything was saved.
-    pub(super) fn close(self) -> bool {
-        self.store.close()
+    /// Writes what waits and ends, however long that takes; says so where it is long.
+    ///
+    /// # Errors
+    /// When something was not saved; in words: what, and why.
+    pub(super) fn close(self) -> Result<(), String> {
+        self.store.close_patiently(|| super::note(STILL_SAVING))
     }
 
     /// All that are not in the bin, newest first.

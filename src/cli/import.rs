@@ -32,8 +32,8 @@ pub fn run(args: &ImportArgs) -> anyhow::Result<u8> {
             }
         }
     }
-    if !chats.close() {
-        anyhow::bail!("not everything could be saved; import the files again");
+    if let Err(why) = chats.close() {
+        anyhow::bail!("{why}; import the files again");
     }
     Ok(code)
 }

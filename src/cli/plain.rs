@@ -77,7 +77,7 @@ pub async fn run(args: &ChatArgs) -> anyhow::Result<u8> {
         }
     }
     let (saved, _) = plain.kept.close();
-    anyhow::ensure!(saved, "the chat could not be saved in time; its last words may be missing");
+    saved.map_err(anyhow::Error::msg)?;
     Ok(0)
 }
 

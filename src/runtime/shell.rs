@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::future::poll_fn;
+use std::io::Write as _;
 use std::panic::AssertUnwindSafe;
 use std::task::Poll;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -29,10 +30,14 @@ use crate::config::keymap::Keymap;
 use crate::config::{ColorDepth, Folders, Motion};
 use crate::engine::Engine;
 use crate::models::ModelsFolder;
-use crate::store::Store;
+use crate::store::{STILL_SAVING, Store};
 use crate::theme::Theme;
 use crate::{command, ui};
 
+/// How long the end waits for the disk before it says so.
+const LAST_WRITE: Duration = Duration::from_secs(1);
+/// How often it looks then whether all is written.
+const LOOK: Duration = Duration::from_millis(50);
 /// Keys after a pause this long look whether the configuration changed.
 const PAUSE: Duration = Duration::from_secs(2);
 
@@ -158,8 +163,22 @@ pub(super) async fn run(options: Options) -> anyhow::Result<u8> {
     if !matches!(ended, Ok(Ok(_))) {
         shell.save();
     }
-    shell.close();
-    ended.unwrap_or(Ok(faults::EXIT))
+    // Only who quits can be asked to wait for a slow disk.
+    let saved = close(shell.into_store(), matches!(ended, Ok(Ok(0))).then_some(&mut signals)).await;
+    let code = ended.unwrap_or(Ok(faults::EXIT))?;
+    match saved {
+        Err(why) if code == 0 => Err(anyhow::anyhow!(why)),
+        Err(why) => {
+            tell(&why);
+            Ok(code)
+        }
+        Ok(()) => Ok(code),
+    }
+}
+
+/// A line beside the terminal that was given back; there may be none any more.
+fn tell(line: &str) {
+    let _ = writeln!(std::io::stderr(), "glassbox: {}", crate::sanitize::for_copy(line));
 }
 
 impl Shell {
@@ -469,8 +488,8 @@ impl Shell {
         }
     }
 
-    /// Writes what waits, ends the engine.
-    fn close(mut self) {
+    /// Gives the terminal back and ends the engine; what is left is to be written.
+    fn into_store(mut self) -> Store {
         if self.ended {
             terminal::restore_at_leisure();
         }
@@ -481,10 +500,28 @@ impl Shell {
             cancel.cancel();
         }
         drop(self.engine);
-        if !self.store.close() {
-            tracing::warn!("the store did not end in time");
+        self.store
+    }
+}
+
+/// Waits for what is left to be written: two seconds, and where somebody waits for it until all is written or a signal
+/// comes. An error says what was not saved.
+async fn close(store: Store, patient: Option<&mut Signals>) -> Result<(), String> {
+    let closing = store.closing();
+    let mut saved = closing.wait(LAST_WRITE);
+    if let Some(signals) = patient.filter(|_| saved.is_none()) {
+        tell(&format!("{STILL_SAVING} (Ctrl+C ends without that)"));
+        while saved.is_none() {
+            tokio::select! {
+                asked = signals.next() => match asked {
+                    Asked::End { .. } => break,
+                    Asked::Stop => native::stop_self(),
+                },
+                () = tokio::time::sleep(LOOK) => saved = closing.wait(Duration::ZERO),
+            }
         }
     }
+    saved.unwrap_or_else(|| closing.give_up()).inspect_err(|why| tracing::warn!(why, "at the end"))
 }
 
 /// Whether an event ends the view of nothing but text.

@@ -11,8 +11,12 @@ use std::time::Duration;
 use super::shared::{Message, Request, Shared, Sink};
 use super::{Command, Event, writer};
 
-/// How long [`Store::close`] waits.
-const CLOSING: Duration = Duration::from_secs(2);
+/// How long an end waits where nobody can wait for it any longer, and again that long for what is said at last.
+const AT_ONCE: Duration = Duration::from_secs(1);
+/// How long the end waits for a disk or a lock where somebody can be told that it does.
+const PATIENCE: Duration = Duration::from_mins(1);
+/// What is said then.
+pub const STILL_SAVING: &str = "saving what is left; the disk is slow, or another program holds the database";
 
 /// A running store. Dropped without [`Store::close`], it still writes what waits if the process lives on.
 pub struct Store {
@@ -21,7 +25,13 @@ pub struct Store {
     /// Writes sent so far.
     sent: AtomicU64,
     shared: Arc<Shared>,
-    closed: Mutex<Receiver<bool>>,
+    closed: Mutex<Receiver<Result<(), String>>>,
+}
+
+/// The end of a store, which writes what waits as long as this is there.
+pub struct Closing {
+    shared: Arc<Shared>,
+    closed: Receiver<Result<(), String>>,
 }
 
 impl Store {
@@ -89,12 +99,57 @@ impl Store {
         }
     }
 
-    /// Writes what waits and ends. Whether everything was saved; waits at most two seconds.
-    #[must_use = "when it is false, something was not saved"]
-    pub fn close(self) -> bool {
+    /// Writes what waits and ends; waits at most two seconds.
+    ///
+    /// # Errors
+    /// When something was not saved; in words: what, and why.
+    pub fn close(self) -> Result<(), String> {
+        let closing = self.closing();
+        closing.wait(AT_ONCE).unwrap_or_else(|| closing.give_up())
+    }
+
+    /// Writes what waits and ends; `say` is called where that takes a while, after which it waits up to a minute.
+    ///
+    /// # Errors
+    /// As [`Self::close`].
+    pub fn close_patiently(self, say: impl FnOnce()) -> Result<(), String> {
+        let closing = self.closing();
+        let soon = closing.wait(2 * AT_ONCE).or_else(|| {
+            say();
+            closing.wait(PATIENCE)
+        });
+        soon.unwrap_or_else(|| closing.give_up())
+    }
+
+    /// Begins the end.
+    #[must_use = "dropped, it gives up what is not written yet"]
+    pub fn closing(self) -> Closing {
         self.send(Command::Close);
-        let closed = self.closed.lock().unwrap_or_else(PoisonError::into_inner);
-        closed.recv_timeout(CLOSING).unwrap_or(false)
+        let closed = self.closed.into_inner().unwrap_or_else(PoisonError::into_inner);
+        Closing { shared: self.shared, closed }
+    }
+}
+
+impl Closing {
+    /// Whether all was saved, once that is known; an error says what was not, and why. Waits at most so long.
+    #[must_use]
+    pub fn wait(&self, at_most: Duration) -> Option<Result<(), String>> {
+        self.closed.recv_timeout(at_most).ok()
+    }
+
+    /// Has the store give up what it could not write so far; waits for a second at most.
+    ///
+    /// # Errors
+    /// As [`Store::close`].
+    pub fn give_up(&self) -> Result<(), String> {
+        self.shared.give_up();
+        self.wait(AT_ONCE).unwrap_or_else(|| Err("the disk has not taken the last changes".to_owned()))
+    }
+}
+
+impl Drop for Closing {
+    fn drop(&mut self) {
+        self.shared.give_up();
     }
 }
 

@@ -22,7 +22,7 @@ mod tests;
 mod write;
 mod writer;
 
-pub use handle::{Store, sqlite_version};
+pub use handle::{Closing, STILL_SAVING, Store, sqlite_version};
 pub(crate) use instance::random_id;
 #[cfg(test)]
 pub(crate) use writer::BEHIND;

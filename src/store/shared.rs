@@ -47,6 +47,7 @@ pub(super) struct Shared {
     moved: Condvar,
     searching: Mutex<Option<InterruptHandle>>,
     damaged: AtomicBool,
+    given_up: AtomicBool,
 }
 
 impl Shared {
@@ -82,6 +83,16 @@ impl Shared {
     /// Whether one was met.
     pub(super) fn is_damaged(&self) -> bool {
         self.damaged.load(Ordering::Relaxed)
+    }
+
+    /// Nobody waits any longer for what could not be written by the end.
+    pub(super) fn give_up(&self) {
+        self.given_up.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether nobody does.
+    pub(super) fn is_given_up(&self) -> bool {
+        self.given_up.load(Ordering::Relaxed)
     }
 }
 

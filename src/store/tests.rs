@@ -126,7 +126,7 @@ impl Bench {
     }
 
     fn close(self) {
-        assert!(self.store.close());
+        assert_eq!(self.store.close(), Ok(()));
     }
 }
 
@@ -1022,6 +1022,23 @@ fn while_another_program_holds_the_database_reads_go_on_and_writes_wait_in_order
 }
 
 #[test]
+fn the_end_waits_for_what_cannot_be_written_yet() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("a.db");
+    let bench = Bench::open(&path);
+    let other = Connection::open(&path).unwrap();
+    other.execute_batch("BEGIN EXCLUSIVE").unwrap();
+    bench.put(1, user(1, "waits"));
+    let Bench { store, .. } = bench;
+    let closing = store.closing();
+    assert_eq!(closing.wait(Duration::from_millis(2_500)), None, "nothing is given up");
+    other.execute_batch("COMMIT").unwrap();
+    assert_eq!(closing.wait(Duration::from_secs(20)), Some(Ok(())));
+    let kept: i64 = other.query_row("SELECT count(*) FROM turns", [], |row| row.get(0)).unwrap();
+    assert_eq!(kept, 1);
+}
+
+#[test]
 fn what_cannot_be_written_by_the_end_is_said() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("a.db");
@@ -1030,7 +1047,8 @@ fn what_cannot_be_written_by_the_end_is_said() {
     other.execute_batch("BEGIN EXCLUSIVE").unwrap();
     bench.put(1, user(1, "lost"));
     let Bench { store, events, .. } = bench;
-    assert!(!store.close());
+    let why = store.close().unwrap_err();
+    assert_eq!(why, "one change could not be saved: another program holds the database");
     assert!(events.try_iter().any(|event| matches!(event, Event::Trouble { lost: true, .. })));
 }
 
@@ -1260,7 +1278,7 @@ fn scores_of_typed_text_are_there_after_a_restart() {
         bench.store.send(Command::PutScores(ConversationId(1), Box::new(kept)));
     }
     bench.store.send(Command::PutScores(ConversationId(2), Box::new(scores(6, "a", 1))));
-    assert!(bench.store.close());
+    assert_eq!(bench.store.close(), Ok(()));
     let bench = Bench::open(&path);
     let Event::Scores(_, kept) = bench.ask(Command::Scores(ConversationId(1))) else { panic!() };
     let short: Vec<_> =

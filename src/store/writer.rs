@@ -24,8 +24,8 @@ pub(crate) const BEHIND: Duration = Duration::from_millis(250);
 const TELL_AFTER: Duration = Duration::from_secs(2);
 /// How long to wait before trying again, and for a lock while trying.
 const RETRY: Duration = Duration::from_millis(500);
-/// How long the end waits for a disk that cannot be written.
-const LAST_TRY: Duration = Duration::from_secs(1);
+/// How long the end waits for a lock at a time, before it looks whether anybody still waits for it.
+const LAST_TRY: Duration = Duration::from_millis(200);
 /// How often a database held by another program is tried at start, [`open::BUSY`] each.
 const OPENINGS: usize = 6;
 
@@ -43,8 +43,9 @@ pub(super) struct Ends {
     pub(super) sink: Sink,
 }
 
-/// Opens the database (`None`: in memory), says that it is ready, and writes until closed. Whether all is saved.
-pub(super) fn run(path: Option<&Path>, ends: Ends) -> bool {
+/// Opens the database (`None`: in memory), says that it is ready, and writes until closed. `Err` says what
+/// was not saved, and why.
+pub(super) fn run(path: Option<&Path>, ends: Ends) -> Result<(), String> {
     let Ends { messages, requests, stop, shared, sink } = ends;
     let opened = match path {
         Some(path) => open_or_do_without(path, &sink),
@@ -56,7 +57,7 @@ pub(super) fn run(path: Option<&Path>, ends: Ends) -> bool {
             lost: true,
         });
         sink(Event::Ready { interrupted: 0, draft: String::new(), notes: Vec::new() });
-        return false;
+        return Err("SQLite does not work here".to_owned());
     };
     sink(Event::Ready { interrupted, draft, notes });
     let reading = {
@@ -114,6 +115,7 @@ struct Stuck {
     since: Instant,
     retry: Instant,
     told: bool,
+    reason: String,
 }
 
 struct Writer {
@@ -130,7 +132,7 @@ struct Writer {
 }
 
 impl Writer {
-    fn run(mut self, inbox: &Receiver<Message>, stop_reader: impl FnOnce()) -> bool {
+    fn run(mut self, inbox: &Receiver<Message>, stop_reader: impl FnOnce()) -> Result<(), String> {
         loop {
             let deadline = self.stuck.as_ref().map(|stuck| stuck.retry).or(self.due);
             let first = match deadline {
@@ -190,8 +192,9 @@ impl Writer {
         let now = Instant::now();
         // A lock was already waited for; a full disk is given time.
         let retry = if error.is_busy() { now } else { now + RETRY };
-        let stuck = self.stuck.get_or_insert(Stuck { since: now, retry, told: false });
+        let stuck = self.stuck.get_or_insert(Stuck { since: now, retry, told: false, reason: String::new() });
         stuck.retry = retry;
+        stuck.reason = error.reason();
         self.shared.publish(0, true);
         if !stuck.told && stuck.since.elapsed() >= TELL_AFTER {
             stuck.told = true;
@@ -201,23 +204,31 @@ impl Writer {
         }
     }
 
-    fn close(mut self, stop_reader: impl FnOnce()) -> bool {
-        let until = Instant::now() + LAST_TRY;
-        let _ = self.conn.busy_timeout(LAST_TRY / 5);
+    /// Writes what waits, as long as anybody waits for it.
+    fn close(mut self, stop_reader: impl FnOnce()) -> Result<(), String> {
+        let _ = self.conn.busy_timeout(LAST_TRY);
         self.flush();
-        while !self.pending.is_empty() && Instant::now() < until {
+        while !self.pending.is_empty() && !self.shared.is_given_up() {
             std::thread::sleep(Duration::from_millis(50));
             self.flush();
         }
         stop_reader();
-        let saved = self.pending.is_empty();
-        if !saved {
-            let message = format!("{} changes could not be saved.", self.pending.len());
-            (self.sink)(Event::Trouble { message, lost: true });
-        }
+        let saved = if self.pending.is_empty() {
+            Ok(())
+        } else {
+            let why = self.stuck.as_ref().map(|stuck| format!(": {}", stuck.reason)).unwrap_or_default();
+            let changes = match self.pending.len() {
+                1 => "one change".to_owned(),
+                more => format!("{more} changes"),
+            };
+            Err(format!("{changes} could not be saved{why}"))
+        };
         // Without this, the next start takes the end for a crash: it checks the file and does it then.
-        if saved && !self.shared.is_damaged() {
+        if saved.is_ok() && !self.shared.is_damaged() {
             let _ = end_cleanly(&mut self.conn, self.instance.id);
+        }
+        if let Err(why) = &saved {
+            (self.sink)(Event::Trouble { message: format!("At the end {why}."), lost: true });
         }
         drop(self.conn);
         self.instance.end();

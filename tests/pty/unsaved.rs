@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
-use termlens::Key;
+use termlens::{Key, Terminal};
 
 use crate::harness::{Start, answered, home, kill, press, quit, ready, say, see};
 use crate::killed::{exported, whole};
@@ -185,6 +185,42 @@ fn a_database_that_another_program_holds_stops_no_key_and_loses_no_message() {
     app.wait_exit().unwrap();
     let text = exported(home.path());
     assert!(text.contains("hello one") && text.contains("hello two"), "{text}");
+    whole(home.path());
+}
+
+#[test]
+fn who_quits_while_nothing_can_be_written_waits_for_it_or_says_not_to() {
+    let home = home();
+    let hold = || {
+        let other = rusqlite::Connection::open(home.path().join("data/glassbox.db")).unwrap();
+        other.busy_timeout(Duration::from_secs(10)).unwrap();
+        other.execute_batch("BEGIN EXCLUSIVE").unwrap();
+        other
+    };
+    let quit_with = |app: &mut Terminal, message: &str| {
+        say(app, message);
+        app.send(Key::Ctrl('q')).unwrap();
+        see(app, "saving what is left");
+    };
+    let mut app = ready(Start::default(), home.path());
+    say(&mut app, "hello one");
+    answered(&mut app, 1);
+    let other = hold();
+    quit_with(&mut app, "hello two");
+    other.execute_batch("COMMIT").unwrap();
+    assert_eq!(app.wait_exit().unwrap().code(), Some(0));
+    let text = exported(home.path());
+    assert!(text.contains("hello one") && text.contains("hello two"), "{text}");
+
+    let mut app = ready(Start::default().arg("--resume"), home.path());
+    see(&mut app, "hello two");
+    let other = hold();
+    quit_with(&mut app, "hello three");
+    app.send(Key::Ctrl('c')).unwrap();
+    assert_eq!(app.wait_exit().unwrap().code(), Some(1));
+    let screen = app.screen().text();
+    assert!(screen.contains("could not be saved: another program holds the database"), "{screen}");
+    other.execute_batch("COMMIT").unwrap();
     whole(home.path());
 }
 

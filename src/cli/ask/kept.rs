@@ -196,13 +196,13 @@ impl Kept {
         change: impl FnOnce(&mut Run),
         vocabulary: Option<&Vocabulary>,
         now_ms: i64,
-    ) -> (bool, i64) {
+    ) -> (Result<(), String>, i64) {
         self.finish(change, vocabulary, now_ms);
         self.close()
     }
 
-    /// Ends; whether all was saved, and in which chat.
-    pub fn close(self) -> (bool, i64) {
+    /// Ends; whether all was saved (or what was not), and in which chat.
+    pub fn close(self) -> (Result<(), String>, i64) {
         let id = self.conversation.head.id.0;
         (self.chats.close(), id)
     }

@@ -294,7 +294,8 @@ impl Asking {
                     self.write_held(true)?;
                     self.out.broken();
                     if let Some(kept) = self.kept.take() {
-                        kept.end(|_| {}, self.names.vocabulary(), super::wall_ms());
+                        let (saved, _) = kept.end(|_| {}, self.names.vocabulary(), super::wall_ms());
+                        saved.unwrap_or_else(|why| super::note(&why));
                     }
                     return Err(error);
                 }
@@ -398,8 +399,8 @@ impl Asking {
             end["chat"] = json!(chat);
         }
         self.out.done(end)?;
-        if let Some((false, _)) = saved {
-            bail!("the chat could not be saved in time; its last words may be missing");
+        if let Some((Err(why), _)) = saved {
+            bail!("{why}");
         }
         Ok(match stop {
             StopReason::Cancelled => 130,
