@@ -399,7 +399,7 @@ commands! {
     WhatIf "what-if" Inspector Transcript | WhatIf | Weights ["E"];
     /// What each sentence of the prompt weighs for this reply
     Weights "weights" Inspector Transcript ["W"];
-    /// Another model held against this one: both read this chat's replies, token by token
+    /// Another model held against this one: both read this chat, token by token
     Microscope "microscope" Inspector Global [];
     /// Replies token by token: accept, choose or ban each
     Step "step" Replies Global ["f6"];

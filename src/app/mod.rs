@@ -69,7 +69,7 @@ pub(crate) use inspector::stations::sampler::SANDBOX_KEYS;
 pub(crate) use inspector::stations::softmax::Listed;
 pub(crate) use inspector::stations::why::{Picking, Pin, Trial, Unit, in_words as change_words};
 pub(crate) use inspector::{InsidePass, Inspector, LiveStep, Station, Watched, Wish};
-pub use state::{FileRead, FilesWanted, Geometry, PathOffer};
+pub use state::{Apart, FileRead, FilesWanted, Geometry, PathOffer};
 pub use talk::Talk;
 pub(crate) use tour::{STEPS as TOUR, Tour};
 pub(crate) use view::{ChatView, Display};

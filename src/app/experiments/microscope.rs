@@ -1,13 +1,14 @@
-//! The microscope: another model reads this chat's replies beside the loaded one.
+//! The microscope: another model reads this chat beside the loaded one, its replies and what was typed before them.
 //!
 //! Invariants: nothing is written and the chat stays as it is; a reply goes before it, and it begins anew afterwards.
 
 use super::reread::ink_step;
 use crate::app::requests::Answer;
-use crate::app::state::{HoldAgainst, ReadReply};
+use crate::app::state::{HoldAgainst, ReadText, ReadToken};
+use crate::app::transcript::scores::align;
 use crate::app::view::With;
 use crate::app::{App, ChatView, Microscope, MicroscopePanel, ModelState, Origin, Outbox, Query, Talk};
-use crate::chat::{Role, Turn, TurnId};
+use crate::chat::{Role, Span, Turn, TurnId};
 use crate::engine::protocol::{Capability, Contrasting, Event, Job, Part, Request, RequestId};
 use crate::model_entry::ModelEntry;
 use crate::models::CatalogueItem;
@@ -27,8 +28,8 @@ impl App {
 
     /// `/microscope NAME`: holds a model against the loaded one.
     pub(crate) fn hold_against(&mut self, name: &str) -> bool {
-        let parts = match self.view().microscope_parts() {
-            Ok(parts) => parts,
+        let texts = match self.view().microscope_parts() {
+            Ok((_, texts)) => texts,
             Err(why) => {
                 self.out.say(why);
                 return true;
@@ -49,7 +50,7 @@ impl App {
         self.microscope = Some(Box::new(Microscope {
             chat: self.talk.chat.head.id,
             other: name.to_owned(),
-            replies: parts.into_iter().map(|(turn, _)| ReadReply { turn, tokens: Vec::new() }).collect(),
+            texts,
             is_done: false,
             selected: 0,
             reading: Query::default(),
@@ -63,10 +64,13 @@ impl App {
     pub(crate) fn microscope_event(&mut self, id: RequestId, event: Event) {
         let Some(open) = &mut self.microscope else { return };
         match open.reading.event(id, event) {
-            Some(Answer::Part(_, Event::Contrasts { part, tokens, .. })) => {
-                if let Some(reply) = open.replies.get_mut(part as usize) {
-                    self.out.touch(reply.turn);
-                    reply.tokens.extend(tokens);
+            Some(Answer::Part(_, Event::Contrasts { part, first, tokens })) => {
+                for text in open.texts.iter_mut().filter(|text| text.part == part) {
+                    self.out.touch(text.turn);
+                    for token in &mut text.tokens {
+                        let came = token.at.checked_sub(first as usize).and_then(|index| tokens.get(index));
+                        token.found = came.copied().or(token.found);
+                    }
                 }
             }
             Some(Answer::Whole(_, Event::Contrasted(_))) => open.is_done = true,
@@ -83,14 +87,12 @@ impl App {
     /// The words of a turn by how much more likely the other model finds them: bytes from and to, and a step of the
     /// signed ramp.
     pub(crate) fn microscope_ink(&self, turn: TurnId) -> Vec<(usize, usize, i8)> {
-        let Some(open) = &self.microscope else { return Vec::new() };
-        let reply = open.replies.iter().find(|reply| reply.turn == turn);
-        let Some((reply, turn)) = reply.zip(self.talk.chat.turn(turn)) else { return Vec::new() };
-        let tokens = self.view().turn_tokens(turn);
-        let pairs = tokens.iter().zip(&reply.tokens);
-        pairs
-            .map(|(token, found)| (token.start, token.end, ink_step(-f64::from(found.more_bits()), 1)))
-            .collect()
+        let texts = self.microscope.iter().flat_map(|open| &open.texts);
+        let tokens = texts.filter(|text| text.turn == turn).flat_map(|text| &text.tokens);
+        let inked = tokens.filter_map(|token| {
+            Some((token.start, token.end, ink_step(-f64::from(token.found?.more_bits()), 1)))
+        });
+        inked.collect()
     }
 }
 
@@ -106,13 +108,12 @@ impl Microscope {
     /// Brings what is asked in line with what is wanted.
     pub(super) fn sync(&mut self, talk: &Talk, with: With<'_>, out: &mut Outbox, free: bool) {
         let wanted = (free && !self.is_done).then_some(HoldAgainst);
-        let Self { other, replies, reading, .. } = self;
+        let Self { other, texts, reading, .. } = self;
         reading.follow(wanted, &mut out.requests, |_| {
             let other = with.config.model_named(other).ok_or("that model is no longer configured")?;
             let params = with.config.load_params_for(&other);
-            let parts = talk.view(with).microscope_parts()?;
-            *replies = parts.iter().map(|(turn, _)| ReadReply { turn: *turn, tokens: Vec::new() }).collect();
-            let parts = parts.into_iter().map(|(_, part)| part).collect();
+            let (parts, read) = talk.view(with).microscope_parts()?;
+            *texts = read;
             let request = Contrasting { other: Box::new(other), params, parts, interventions: Vec::new() };
             Ok(Request::Job(Job::Contrast(Box::new(request))))
         });
@@ -125,9 +126,9 @@ impl Microscope {
 }
 
 impl ChatView<'_> {
-    /// The replies of the shown branch whose tokens are the loaded model's, each with what both models read of it; an
-    /// error says why there is none.
-    fn microscope_parts(&self) -> Result<Vec<(TurnId, Part)>, String> {
+    /// The replies of the shown branch whose tokens are the loaded model's, each with what both models read of it, and
+    /// the texts in them that are held against each other; an error says why there is none.
+    fn microscope_parts(&self) -> Result<(Vec<Part>, Vec<ReadText>), String> {
         if self.ready().is_none() {
             return Err(self.model.not_ready().to_owned());
         }
@@ -135,15 +136,37 @@ impl ChatView<'_> {
             return Err(why);
         }
         let branch = self.chat.branch();
-        let replies = branch.iter().filter(|turn| turn.role == Role::Assistant);
-        let parts: Vec<_> = replies.filter_map(|turn| Some((turn.id, self.microscope_part(turn)?))).collect();
+        let (mut parts, mut texts) = (Vec::new(), Vec::<ReadText>::new());
+        for (at, turn) in branch.iter().enumerate().filter(|(_, turn)| turn.role == Role::Assistant) {
+            let Some((ids, prompt)) = self.microscope_ids(turn) else { continue };
+            let part = parts.len() as u32;
+            let tokens = self.turn_tokens(turn).into_iter().zip(prompt..).zip(&ids[prompt..]);
+            let read = tokens.map(|((token, at), id)| ReadToken {
+                start: token.start,
+                end: token.end,
+                at,
+                id: *id,
+                found: None,
+            });
+            let reply = ReadText { turn: turn.id, part, is_reply: true, tokens: read.collect() };
+            let before: Vec<&Turn> = self.system.iter().chain(branch[..at].iter().copied()).collect();
+            let new = |typed: &ReadText| texts.iter().all(|text| text.turn != typed.turn);
+            let typed: Vec<_> =
+                self.typed_in(&ids[..prompt], &before, part).into_iter().filter(new).collect();
+            let first = typed.iter().flat_map(|typed| &typed.tokens).map(|token| token.at).min();
+            parts.push(Part { ids, from: first.unwrap_or(prompt) as u32 });
+            texts.push(reply);
+            texts.extend(typed);
+        }
         if parts.is_empty() {
             return Err("no reply is here yet that this model's tokens were written in".to_owned());
         }
-        Ok(parts)
+        Ok((parts, texts))
     }
 
-    fn microscope_part(&self, turn: &Turn) -> Option<Part> {
+    /// What a reply was conditioned on and what it is, where all of it are the loaded model's tokens, and how many of
+    /// them are the prompt.
+    fn microscope_ids(&self, turn: &Turn) -> Option<(Vec<TokenId>, usize)> {
         let vocabulary = &self.ready()?.vocabulary;
         let tokens = self.turn_tokens(turn);
         let reply = self.reply_ids(turn);
@@ -156,9 +179,28 @@ impl ChatView<'_> {
         if runs.iter().any(|run| run.vocabulary.as_ref() != Some(vocabulary)) {
             return None;
         }
-        let prompt = self.prompt_of(first.id).filter(|ids| !ids.is_empty())?;
-        let from = prompt.len() as u32;
-        let ids: Vec<TokenId> = prompt.into_iter().chain(reply).collect();
-        Some(Part { ids, from })
+        let mut ids = self.prompt_of(first.id).filter(|ids| !ids.is_empty())?;
+        let prompt = ids.len();
+        ids.extend(reply);
+        Some((ids, prompt))
+    }
+
+    /// The typed texts among the messages before a reply, where they stand in its prompt; none where the vocabulary has
+    /// not come yet.
+    fn typed_in(&self, ids: &[TokenId], before: &[&Turn], part: u32) -> Vec<ReadText> {
+        let vocabulary = self.ready().and_then(|loaded| self.vocabularies.get(&loaded.vocabulary));
+        let Some(vocabulary) = vocabulary else { return Vec::new() };
+        let texts: Vec<Vec<u8>> = before.iter().map(|turn| self.chat.bytes(turn)).collect();
+        let is_typed = |turn: &Turn| matches!(turn.spans.as_slice(), [Span::Written { .. }]);
+        let typed = before.iter().zip(align(ids, vocabulary, &texts)).filter(|(turn, _)| is_typed(turn));
+        // Nothing is read before a prompt's first token, so that no model can expect it.
+        let read = |(start, end, at): (usize, usize, usize)| {
+            (at > 0).then(|| ReadToken { start, end, at, id: ids[at], found: None })
+        };
+        let texts = typed.map(|(turn, places)| {
+            let tokens = places.into_iter().filter_map(read).collect();
+            ReadText { turn: turn.id, part, is_reply: false, tokens }
+        });
+        texts.filter(|text| !text.tokens.is_empty()).collect()
     }
 }

@@ -172,8 +172,9 @@ impl App {
         if self.what_if.as_ref().is_some_and(|what_if| stale(what_if.chat, &replies(what_if))) {
             self.leave_what_if();
         }
+        let system = self.view().system_id();
         let read = |open: &crate::app::Microscope| -> Vec<TurnId> {
-            open.replies.iter().map(|reply| reply.turn).collect()
+            open.texts.iter().map(|text| text.turn).filter(|turn| *turn != system).collect()
         };
         if self.microscope.as_ref().is_some_and(|open| stale(open.chat, &read(open))) {
             self.leave_microscope();

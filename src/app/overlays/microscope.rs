@@ -6,7 +6,7 @@ use crossterm::event::KeyEvent;
 
 use super::list::{self, Listed, as_a_list};
 use super::{Opens, OverlayUnit};
-use crate::app::{App, Picker, input::fuzzy};
+use crate::app::{Apart, App, Picker, TokenCursor, input::fuzzy};
 use crate::command::{Command, Context};
 
 /// The list of models to hold against the loaded one.
@@ -58,9 +58,13 @@ impl OverlayUnit for MicroscopePanel {
         let rows = open.apart();
         let Some(to) = list::moved(command, open.selected, rows.len()) else { return false };
         open.selected = to;
-        if let Some((at, _)) = rows.get(to) {
-            let at = *at;
-            app.transcript.point_at(&mut app.focus, at);
+        if let Some(row) = rows.get(to) {
+            let Apart { turn, index, start, is_reply, .. } = *row;
+            if is_reply {
+                app.transcript.point_at(&mut app.focus, TokenCursor { turn, index });
+            } else {
+                app.transcript.seek_byte(view!(app), &mut app.focus, turn, start);
+            }
         }
         true
     }

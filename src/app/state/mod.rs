@@ -19,7 +19,7 @@ pub use fetch::{AfterStop, Fetch, FetchState};
 pub use files::{FileRead, FilesWanted, PathOffer};
 pub use ledger::{Ledger, LedgerOrder};
 pub use look::{LookAt, LookedAt, Looks, Record, ReplyOdds, Sandbox, TokenList};
-pub use microscope::{HoldAgainst, Microscope, ReadReply};
+pub use microscope::{Apart, HoldAgainst, Microscope, ReadText, ReadToken};
 pub use overlay::{ConfirmAction, Edit, Level, LineEdit, Notice, Picker, PromptAction, TextEdit};
 pub use panes::{
     Area, ChatLine, ChatList, Chats, Colouring, Completion, Composer, Find, Focus, Geometry, LineOf, Offers,

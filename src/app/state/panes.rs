@@ -115,6 +115,8 @@ pub struct Transcript {
     pub mark: Option<TokenCursor>,
     /// The message that gets the cursor as soon as its tokens are known.
     pub seeking: Option<TurnId>,
+    /// The byte of that message whose token is sought; 0 for its first token.
+    pub sought_byte: usize,
     /// What the text is coloured by.
     pub colouring: Colouring,
     /// Whether tokens without text of their own, and the system prompt, are shown.

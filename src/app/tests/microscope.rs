@@ -49,8 +49,8 @@ fn another_model_reads_the_replies_and_the_tokens_are_in_the_order_of_their_dive
     assert_eq!(bench.app.microscope.as_ref().map(|open| open.is_done), Some(false));
     bench.event(id, Event::Contrasted(Box::default()));
     let open = bench.app.microscope.as_ref().unwrap();
-    assert!(open.is_done && (open.summary().unwrap().mean_kl - 0.3).abs() < 1e-6);
-    let order: Vec<usize> = open.apart().iter().map(|(at, _)| at.index).collect();
+    assert!(open.is_done && (open.summary(None).unwrap().mean_kl - 0.3).abs() < 1e-6);
+    let order: Vec<usize> = open.apart().iter().map(|row| row.index).collect();
     assert_eq!(order, [1, 2, 0]);
     let turn = bench.app.talk.chat.branch()[1].id;
     let ink: Vec<i8> = bench.app.signed_ink(turn).into_iter().map(|(.., step)| step).collect();
@@ -60,6 +60,45 @@ fn another_model_reads_the_replies_and_the_tokens_are_in_the_order_of_their_dive
     bench.press(&["esc"]);
     assert!(bench.app.microscope.is_none() && bench.app.overlays.top::<MicroscopePanel>().is_none());
     assert_eq!(bench.branch(), before);
+}
+
+#[test]
+fn what_was_typed_is_read_too_and_a_row_of_it_leads_to_its_place() {
+    let mut bench = super::tokens::answered();
+    let sent = asked(&open(&mut bench)).unwrap();
+    let prompt = sent.parts[0].ids.len() as u32 - 1;
+    assert_eq!((sent.parts.len(), sent.parts[0].from), (1, 6), "from the first token of the message on");
+    let id = request(&bench);
+    let apart = |kl: f32| token(kl, [-1.0, -2.0]);
+    bench.event(id, Event::Contrasts { part: 0, first: 6, tokens: vec![apart(0.2), apart(0.4), apart(9.0)] });
+    let between = (9..prompt).map(|_| apart(9.0)).collect();
+    bench.event(id, Event::Contrasts { part: 0, first: 9, tokens: between });
+    bench.event(id, Event::Contrasts { part: 0, first: prompt, tokens: vec![apart(0.3)] });
+    bench.event(id, Event::Contrasted(Box::default()));
+    let open = bench.app.microscope.as_ref().unwrap();
+    let mean = |only| open.summary(only).map(|all| (all.tokens, (all.mean_kl * 100.0).round() as i32));
+    assert_eq!(
+        [mean(None), mean(Some(true)), mean(Some(false))],
+        [Some((3, 30)), Some((1, 30)), Some((2, 30))],
+        "a template's own tokens are no part of the chat"
+    );
+    let rows: Vec<_> = open.apart().iter().map(|row| (row.is_reply, row.start)).collect();
+    assert_eq!(rows, [(false, 1), (true, 0), (false, 0)]);
+    let branch: Vec<_> = bench.app.talk.chat.branch().iter().map(|turn| turn.id).collect();
+    let [typed, reply] = branch[..] else { panic!("a question and its answer") };
+    let ink: Vec<_> = bench.app.signed_ink(typed).into_iter().map(|(from, to, _)| (from, to)).collect();
+    assert_eq!(ink, [(0, 1), (1, 2)]);
+    bench.press(&["down"]);
+    assert_eq!(bench.app.transcript.cursor, Some(crate::app::TokenCursor { turn: reply, index: 0 }));
+    bench.press(&["down"]);
+    assert_eq!(bench.app.transcript.selected, Some(typed));
+    bench.press(&["up", "up"]);
+    assert_eq!(bench.app.transcript.cursor, None, "the model has not been asked for its words yet");
+    let chat = bench.app.talk.chat.head.id;
+    let effects = bench.send(Msg::Store(store::Event::Scores(chat, Vec::new())));
+    let score = asked_in!(effects, id, Request::Job(Job::Score(_)) => id.0).unwrap();
+    bench.event(score, Event::Scores { first: 6, steps: vec![step("H", 1.0), step("i", 1.0)] });
+    assert_eq!(bench.app.transcript.cursor, Some(crate::app::TokenCursor { turn: typed, index: 1 }));
 }
 
 #[test]
@@ -75,7 +114,8 @@ fn a_reply_goes_before_it_and_it_begins_anew() {
     bench.write("x");
     let again = asked(&bench.done(StopReason::Eos)).unwrap();
     assert_eq!(again.parts.len(), 1, "the new reply has no prompt that is known here");
-    assert!(bench.app.microscope.as_ref().unwrap().replies[0].tokens.is_empty());
+    let read = &bench.app.microscope.as_ref().unwrap().texts[0];
+    assert_eq!((read.tokens.len(), read.tokens.iter().any(|token| token.found.is_some())), (3, false));
 }
 
 #[test]

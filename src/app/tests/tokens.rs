@@ -199,7 +199,7 @@ fn prompt(text: &str) -> Vec<TokenId> {
 }
 
 /// "Hi" was answered; nothing was scored yet.
-fn answered() -> Bench {
+pub(super) fn answered() -> Bench {
     let mut bench = Bench::ready();
     bench.app.talk.vocabularies.insert("words".into(), std::sync::Arc::new(bytes_vocabulary()));
     bench.say("Hi");

@@ -56,7 +56,16 @@ impl Transcript {
         self.selected = Some(id);
         self.cursor = None;
         self.seeking = Some(id);
+        self.sought_byte = 0;
         self.reveal = true;
+    }
+
+    /// Goes to a byte of a message as [`Self::go_to`] does, and waits there for its tokens where they are not known.
+    pub(crate) fn seek_byte(&mut self, view: ChatView<'_>, focus: &mut Focus, turn: TurnId, byte: usize) {
+        self.go_to(view, focus, turn, byte);
+        if self.cursor.is_none() {
+            (self.seeking, self.sought_byte) = (Some(turn), byte);
+        }
     }
 }
 
@@ -124,12 +133,20 @@ impl Transcript {
         if self.cursor.is_some_and(|at| Some(at.turn) != selected) {
             self.cursor = None;
         }
-        let Some(sought) = self.seeking else { return };
+        let Some(sought) = self.seeking else {
+            self.sought_byte = 0;
+            return;
+        };
         if selected != Some(sought) {
             self.seeking = None;
         } else if view.first_token(sought).is_some() {
-            let index = self.first_shown(view, sought);
-            self.point_at(focus, TokenCursor { turn: sought, index });
+            match self.sought_byte {
+                0 => {
+                    let index = self.first_shown(view, sought);
+                    self.point_at(focus, TokenCursor { turn: sought, index });
+                }
+                byte => self.go_to(view, focus, sought, byte),
+            }
             out.dirty = true;
         }
     }

@@ -5,7 +5,7 @@
 
 use super::what_if::lines;
 use super::{Canvas, Draw, body, count, rows_for};
-use crate::app::{App, Keys, Microscope, MicroscopePanel, Others, Status};
+use crate::app::{Apart, App, Keys, Microscope, MicroscopePanel, Others, Status};
 use crate::command::Command;
 use crate::inspect::contrast::{Contrast, Summary};
 use crate::sanitize;
@@ -33,7 +33,7 @@ impl Draw for Others {
         let key = Keys(&canvas.app.keymap);
         let offered = vec![
             (key.list(), "choose"),
-            (key.of(Command::Choose), "both read this chat's replies"),
+            (key.of(Command::Choose), "both read this chat"),
             (key.of(Command::Escape), "close"),
         ];
         canvas.keys(inside, offered);
@@ -67,8 +67,8 @@ impl Draw for MicroscopePanel {
         let roomy = inside.height > 14;
         let list = body(inside, at + u16::from(roomy), 2 + u16::from(roomy));
         table(canvas, &rows, open.selected, list);
-        if let Some((_, found)) = rows.get(open.selected) {
-            let words = choices(app, canvas.theme, found);
+        if let Some(row) = rows.get(open.selected) {
+            let words = choices(app, canvas.theme, &row.found);
             let row = text::row(inside, inside.height.saturating_sub(2), 0);
             canvas.cell(row, 1, inside.width.saturating_sub(2), &words, Role::Muted);
         }
@@ -89,9 +89,15 @@ fn said(open: &Microscope) -> Vec<(String, Role)> {
             }
             _ => "…".to_owned(),
         };
-        all.push((format!("both read the replies{far}"), Role::Text));
+        all.push((format!("both read the chat{far}"), Role::Text));
     }
-    all.extend(open.summary().into_iter().flat_map(|summary| figures(&summary)));
+    all.extend(open.summary(None).into_iter().flat_map(|summary| figures(&summary)));
+    if let (Some(written), Some(typed)) = (open.summary(Some(true)), open.summary(Some(false))) {
+        let mean = |summary: &Summary| number::decimals(summary.mean_kl, 4);
+        let words = format!("{} in replies, {} in what was typed", mean(&written), mean(&typed));
+        let after_the_mean = all.len() - 2;
+        all.insert(after_the_mean, (words, Role::Muted));
+    }
     all
 }
 
@@ -122,12 +128,7 @@ fn figures(summary: &Summary) -> Vec<(String, Role)> {
     ]
 }
 
-fn table(
-    canvas: &mut Canvas<'_>,
-    rows: &[(crate::app::TokenCursor, Contrast)],
-    selected: usize,
-    area: ratatui::layout::Rect,
-) {
+fn table(canvas: &mut Canvas<'_>, rows: &[Apart], selected: usize, area: ratatui::layout::Rect) {
     let (app, theme) = (canvas.app, canvas.theme);
     let name_cells = if area.width >= 58 { 18 } else { 12 };
     let columns = [
@@ -140,10 +141,8 @@ fn table(
     let table = Table::of(theme, columns);
     table.heads().draw(area, 0, canvas.buf);
     for (index, at, selected) in canvas.list(body(area, 1, 0), rows.len(), selected) {
-        let (cursor, found) = &rows[index];
-        let name = app.view().token_at(*cursor).map_or_else(String::new, |of| {
-            token::written(of.step.id, &of.step.bytes, vocabulary(app), &theme.symbols)
-        });
+        let Apart { id, found, .. } = &rows[index];
+        let name = token::named(*id, vocabulary(app), &theme.symbols);
         let base = theme.style(if selected { Role::Select } else { Role::Text });
         let style = base.patch(theme.style(Role::Text));
         let percent = |logprob: f32| Cell::of(number::percent(f64::from(logprob).exp()), style);
