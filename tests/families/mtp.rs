@@ -4,7 +4,7 @@
 //! right it is used, on a model whose past can be cut and on one whose past is one state.
 
 use glassbox::engine::protocol::Want;
-use glassbox::inspect::trace::PositionKind;
+use glassbox::inspect::trace::{Component, PositionKind};
 use glassbox::model_entry::{LoadParams, Speculative};
 use glassbox::sampling::Sampling;
 
@@ -13,7 +13,7 @@ use crate::fixture::{Fixture, Worst};
 use crate::gguf::{self, Maker, Meta, Tensor, Tensors};
 use crate::reference::Reference;
 use crate::thinking::{Reply, reply};
-use crate::{exact, ids, log_softmax, tokens};
+use crate::{exact, id, ids, log_softmax, tokens};
 
 /// Tokens of a reply.
 const TOKENS: u32 = 48;
@@ -133,6 +133,39 @@ fn a_file_without_such_a_layer_says_so_and_writes_all_the_same() {
 }
 
 #[test]
+fn what_a_block_with_a_state_adds_is_told_apart_and_can_be_switched_off() {
+    let (family, meta, tensors) = hybrid();
+    let mut model = Fixture::new("qwen35", meta, &tensors, &exact());
+    let wanted = Want { lens: true, attribution: Some((id(3), id(4))), ..Want::default() };
+    let trace = model.inspect(&ids(&tokens()), wanted).trace;
+    assert_eq!(trace.missing, Vec::<String>::new());
+    let mut worst = Worst::new("qwen35");
+    let found = trace.attribution.unwrap();
+    assert_eq!((found.parts.len(), found.heads.len()), (2 * family.layers + 1, family.heads));
+    let shown: f64 = found.parts.iter().map(|part| f64::from(part.logit_difference)).sum();
+    worst.hold("rows", shown as f32, f64::from(found.difference));
+    worst.hold("closure", found.closure_error, 0.0);
+    assert!(trace.lens.unwrap().rows[1..].iter().all(|row| row.attention_added > 0.0 && row.ffn_added > 0.0));
+    let parts = [
+        (Component::Attention(0), "blk.0.ssm_out.weight"),
+        (Component::Ffn(0), "blk.0.ffn_down.weight"),
+        (Component::Attention(1), "blk.1.attn_output.weight"),
+    ];
+    for (part, weight) in parts {
+        let off = model.ablated(&ids(&tokens()), &[part], true);
+        let (_, meta, mut without) = hybrid();
+        without.get_mut(weight).unwrap().values.fill(0.0);
+        let mut file = Fixture::new("qwen35", meta, &without, &exact());
+        let plain = file.inspect(&ids(&tokens()), Want::default()).trace;
+        for (ours, theirs) in off.next.iter().zip(&plain.next) {
+            assert_eq!(ours.id, theirs.id, "{part}");
+            worst.hold(&part.to_string(), ours.logprob, f64::from(theirs.logprob));
+        }
+    }
+    worst.finish();
+}
+
+#[test]
 fn gated_attention_beside_a_state_is_the_references() {
     // The block with a state adds nothing, so that the other one alone is a model that the reference knows.
     let (family, meta, mut tensors) = hybrid();
@@ -153,8 +186,13 @@ fn gated_attention_beside_a_state_is_the_references() {
     let mut worst = Worst::new("qwen35");
     let everything = Want { lens: true, overview: true, attention: vec![1], ..Want::default() };
     let seen = model.inspect(&ids(&tokens()), everything).trace;
-    let halves = "block 0 of this model has no attention and feed-forward that can be told apart";
-    assert_eq!(seen.missing, [format!("what attention and feed-forward add: {halves}")]);
+    assert_eq!(seen.missing, Vec::<String>::new());
+    let rows = &seen.lens.as_ref().unwrap().rows;
+    worst.hold_all(
+        "nothing added",
+        &[rows[1].attention_norm, rows[1].ffn_norm, rows[1].attention_added],
+        &[0.0; 3],
+    );
     let logprobs = log_softmax(&pass.logits);
     for next in &seen.next {
         worst.hold("next", next.logprob, logprobs[next.id.0 as usize]);

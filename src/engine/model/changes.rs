@@ -71,10 +71,14 @@ pub fn layer(model: &LoadedModel, layer: u32) -> Result<(), Failure> {
 }
 
 /// # Errors
-/// Where there is no such block, or it mixes no tokens by attention (a recurrent one).
+/// Where there is no such block, or it mixes no tokens by attention (a recurrent one, but for those whose attention
+/// keeps a state).
 fn attention(model: &LoadedModel, layer: u32) -> Result<(), Failure> {
     self::layer(model, layer)?;
-    part(model, layer, &["attn_output.weight"], "attention")
+    let has = |weight: &&str| tensor(model, &format!("blk.{layer}.{weight}.weight")).is_some();
+    let keeps_state = ["ssm_ba", "ssm_beta"].iter().any(has);
+    let weights = ["attn_output.weight", "ssm_out.weight"];
+    part(model, layer, if keeps_state { &weights } else { &weights[..1] }, "attention")
 }
 
 /// # Errors

@@ -99,6 +99,7 @@ impl Kind {
             Self::After(layer)
             | Self::Heads(layer)
             | Self::AttentionOut(layer)
+            | Self::StateOut(layer)
             | Self::Down(layer)
             | Self::DownExperts(layer)
             | Self::DownShared(layer) => Some(layer),
@@ -115,7 +116,7 @@ fn writes(change: &Intervention, kind: Kind) -> bool {
         }
         Intervention::ZeroAttention { .. }
         | Intervention::Replace { site: HookPoint::Attention { .. }, .. } => {
-            matches!(kind, Kind::AttentionOut(_))
+            matches!(kind, Kind::AttentionOut(_) | Kind::StateOut(_))
         }
         Intervention::ZeroFfn { .. } => {
             matches!(kind, Kind::Down(_) | Kind::DownExperts(_) | Kind::DownShared(_))

@@ -25,6 +25,8 @@ pub(super) enum Kind {
     Heads(u32),
     /// The output projection.
     AttentionOut(u32),
+    /// The output projection of attention that keeps a state in place of a past (a gated delta net), without heads.
+    StateOut(u32),
     /// The down projection.
     Down(u32),
     /// The down projection of a mixture's experts.
@@ -49,6 +51,9 @@ pub(super) enum Kind {
     Rotated(u32),
 }
 
+/// llama.cpp's name for what attention with a state adds.
+const LINEAR: &str = "linear_attn_out";
+
 impl Kind {
     /// What a node is; `None` for one that nothing is done with.
     pub(super) fn of(node: Node, op: sys::ggml_op) -> Option<Self> {
@@ -59,6 +64,8 @@ impl Kind {
                     "ffn_down.weight" => Some(Self::Down(layer)),
                     "ffn_down_exps.weight" => Some(Self::DownExperts(layer)),
                     "ffn_down_shexp.weight" => Some(Self::DownShared(layer)),
+                    // The weight alone does not tell: blocks may have such a state beside attention.
+                    "ssm_out.weight" if node.name().starts_with(LINEAR) => Some(Self::StateOut(layer)),
                     _ => None,
                 };
             }
@@ -95,7 +102,8 @@ impl Kind {
         let layer = layer.parse().ok()?;
         match (name, op) {
             ("l_out", _) => Some(Self::After(layer)),
-            ("ffn_inp" | "sa_out", _) => Some(Self::Between(layer)),
+            ("ffn_inp" | "sa_out" | "attn_residual", _) => Some(Self::Between(layer)),
+            (LINEAR, _) => Some(Self::StateOut(layer)),
             ("kqv_out", _) => Some(Self::Heads(layer)),
             ("kq", sys::GGML_OP_MUL_MAT) => Some(Self::Products(layer)),
             ("kq_soft_max", sys::GGML_OP_SOFT_MAX) => Some(Self::Softmax(layer)),

@@ -86,7 +86,7 @@ impl State {
         match kind {
             Kind::After(_) => streams || plan.residual_of_all,
             Kind::Embedding | Kind::Before(0) => plan.residual || plan.residual_of_all,
-            Kind::Between(_) => plan.residual,
+            Kind::Between(_) | Kind::StateOut(_) => plan.residual,
             // Only where the graph did not name the stream itself.
             Kind::Before(layer) => {
                 (streams || plan.residual_of_all) && empty(layer - 1, |layer| &layer.resid_post)
@@ -290,6 +290,11 @@ impl State {
                     .filter(|_| (self.plan.z || self.plan.head_contribution) && op == sys::GGML_OP_MUL_MAT)
                 {
                     self.layer(layer).z = heads.last_column();
+                }
+            }
+            Kind::StateOut(layer) => {
+                if self.plan.residual {
+                    self.layer(layer).attn_out = node.last_column();
                 }
             }
             Kind::Down(layer) | Kind::DownExperts(layer) | Kind::DownShared(layer) => {
