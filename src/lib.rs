@@ -78,6 +78,7 @@
 //! reasoning/     L0  a reply taken apart: what was thought, the answer, the marks between them
 //! attachment.rs  L1  a text file beside a message: read whole or refused with the reason
 //! durable.rs     L0  files that are still there after the power failed
+//! free_memory.rs L0  what memory this process may still take
 //! locked.rs      L0  files that one process at a time has locked
 //! bearer.rs      L0  a secret that goes with a request and is never shown
 //! request_error.rs L0 why a request over HTTP failed, for a sentence; when it may be made again; the proxy on the way
@@ -122,6 +123,7 @@ pub mod elsewhere;
 pub mod engine;
 pub(crate) mod export;
 pub mod fold;
+pub(crate) mod free_memory;
 #[cfg(feature = "testing")]
 pub mod fuzzed;
 pub mod grammar;

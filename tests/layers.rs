@@ -29,6 +29,7 @@ const LAYERS: &[(&str, u8)] = &[
     ("fold", 0),
     ("durable", 0),
     ("locked", 0),
+    ("free_memory", 0),
     ("inspect", 0),
     ("engine", 1),
     ("grammar", 0),

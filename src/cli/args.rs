@@ -26,7 +26,7 @@ pub struct Cli {
 #[derive(Debug, Default, Args)]
 pub struct ChatArgs {
     /// Model: a name of the configuration, the path of a GGUF file, or the address of a server
-    #[arg(long, value_name = "NAME")]
+    #[arg(short, long, value_name = "NAME")]
     pub model: Option<String>,
     /// The model of a server without an entry of its own: `http://127.0.0.1:8080`, or with its name there after a #
     #[arg(long, value_name = "ADDRESS", conflicts_with = "model")]
@@ -156,7 +156,7 @@ impl TourArgs {
 #[derive(Debug, Default, Args)]
 pub struct Common {
     /// Model: a name of the configuration, the path of a GGUF file, or the address of a server
-    #[arg(long, value_name = "NAME")]
+    #[arg(short, long, value_name = "NAME")]
     pub model: Option<String>,
     /// Configuration file instead of the usual one
     #[arg(long, value_name = "FILE", env = "GLASSBOX_CONFIG")]

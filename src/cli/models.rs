@@ -236,6 +236,10 @@ fn info(setup: &Setup, name: &str, as_json: bool) -> anyhow::Result<()> {
     let (template, of_template) = template::used(&entry, &path, &facts);
     let ModelFacts { architecture, layers, heads, kv_heads, embedding_length, .. } = &facts;
     let context = params.context_for(&facts);
+    let ahead = match facts.mtp_layers {
+        0 => String::new(),
+        more => format!(", and {more} for multi-token prediction"),
+    };
     let rows = [
         ("name", facts.name.clone()),
         ("file", path.display().to_string()),
@@ -245,7 +249,7 @@ fn info(setup: &Setup, name: &str, as_json: bool) -> anyhow::Result<()> {
         (
             "architecture",
             format!(
-                "{architecture}, {layers} layers of {heads} heads ({kv_heads} for keys and values), width {embedding_length}"
+                "{architecture}, {layers} layers of {heads} heads ({kv_heads} for keys and values){ahead}, width {embedding_length}"
             ),
         ),
         ("vocabulary", format!("{} tokens", facts.vocabulary_size)),

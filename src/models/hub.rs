@@ -103,7 +103,7 @@ impl Offer {
     /// Measures this machine; takes a moment the first time.
     #[must_use]
     pub fn of(repository: Repository) -> Self {
-        Self { repository, free: machine::free_memory(), bandwidth: machine::bandwidth() }
+        Self { repository, free: crate::free_memory::bytes(), bandwidth: machine::bandwidth() }
     }
 
     /// The file that suits this machine, by its place in the list.

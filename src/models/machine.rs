@@ -6,22 +6,13 @@
 use std::sync::OnceLock;
 use std::time::Instant;
 
+use crate::free_memory;
+
 /// What decoding reaches of the memory's speed, by experience with llama.cpp on processors.
 const REACHED: f64 = 0.7;
 /// What a chat takes beside the weights, bytes: cache and buffers of a small model.
 const BESIDE: u64 = 300 << 20;
 const BUFFER: usize = 96 << 20;
-
-/// Memory that is free for a model, bytes; `None` where the system does not say.
-#[must_use]
-pub fn free_memory() -> Option<u64> {
-    let mut system = sysinfo::System::new().ok()?;
-    system.refresh_memory();
-    // A container's own count of free memory leaves out the file cache, which can be given up.
-    let limit =
-        system.cgroup_limits().map_or(u64::MAX, |limits| limits.total_memory.saturating_sub(limits.rss));
-    Some(system.available_memory().min(limit)).filter(|free| *free > 0)
-}
 
 /// How fast all cores together read memory, bytes a second; measured once, in a fifth of a second or so.
 #[must_use]
@@ -78,7 +69,7 @@ impl Machine {
     /// This one; takes a moment the first time.
     #[must_use]
     pub fn measured() -> Self {
-        Self { free: free_memory(), bandwidth: bandwidth() }
+        Self { free: free_memory::bytes(), bandwidth: bandwidth() }
     }
 }
 

@@ -1,5 +1,5 @@
-//! What drafting gains: the same reply with drafts out of its prompt and without, and with those of a smaller model where
-//! the entry names one.
+//! What drafting gains: the same reply with drafts out of its prompt and without, with those of a smaller model where the
+//! entry names one, and with those of the file's own layer where it holds one.
 //!
 //! Invariant: both write the same text greedily, one after the other in each round, each from an engine of its own that
 //! has the prompt in its cache.
@@ -22,13 +22,19 @@ const POEM: &str = "Seven grey herons stood beside the mill, and none of them wo
 /// What no model has seen before.
 const STORY: &str = "Once upon a time, in a small town by the sea, there lived an old clockmaker who";
 
-/// A reply that quotes its prompt, drafted and not; where there is a smaller model, a story too.
+/// The rows of a story that is drafted by a smaller model, and by the file's own layer.
+const BY_MODEL: [&str; 2] =
+    ["a story, drafted by the smaller model ÷ not", "drafted of the story's tokens, by that model"];
+const BY_LAYER: [&str; 2] =
+    ["a story, drafted by the file's own layer ÷ not", "drafted of the story's tokens, by that layer"];
+
+/// A reply that quotes its prompt, drafted and not; where there is a smaller model, or a layer that foresees, a story too.
 pub async fn rows(ground: Ground<'_>) -> anyhow::Result<Vec<Row>> {
     let Ground { setup, entry, engine, args, no_end } = ground;
     let params = setup.config.load_params_for(entry);
     let with = |speculative| LoadParams { speculative, ..params.clone() };
     let alone = ModelEntry { draft_model: None, ..entry.clone() };
-    let (mut plain, _) = started(setup, &alone, engine, &with(Speculative::Off)).await?;
+    let (mut plain, loaded) = started(setup, &alone, engine, &with(Speculative::Off)).await?;
     let (mut looking, _) = started(setup, &alone, engine, &with(Speculative::Prompt)).await?;
     let quoting = format!("{POEM}{POEM}Seven grey herons");
     let (ratio, share) = gain(&mut plain, &mut looking, &quoting, args, no_end).await?;
@@ -38,11 +44,13 @@ pub async fn rows(ground: Ground<'_>) -> anyhow::Result<Vec<Row>> {
         row("a quoting reply, drafted ÷ not drafted", format!("{ratio:.2}"), "at least 1.5", ratio),
         row("drafted of its tokens", per_cent(share), "", share),
     ];
-    if entry.draft_model.is_some() {
-        let (mut drafting, _) = started(setup, entry, engine, &with(Speculative::Off)).await?;
+    let smaller = (entry, Speculative::Off, BY_MODEL, entry.draft_model.is_some());
+    let foreseeing = (&alone, Speculative::Mtp, BY_LAYER, loaded.facts.mtp_layers > 0);
+    for (entry, speculative, [gained, drafted], _) in [smaller, foreseeing].into_iter().filter(|way| way.3) {
+        let (mut drafting, _) = started(setup, entry, engine, &with(speculative)).await?;
         let (ratio, share) = gain(&mut plain, &mut drafting, STORY, args, no_end).await?;
-        rows.push(row("a story, drafted by the smaller model ÷ not", format!("{ratio:.2}"), "", ratio));
-        rows.push(row("drafted of the story's tokens", per_cent(share), "", share));
+        rows.push(row(gained, format!("{ratio:.2}"), "", ratio));
+        rows.push(row(drafted, per_cent(share), "", share));
     }
     Ok(rows)
 }

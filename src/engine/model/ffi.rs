@@ -396,6 +396,11 @@ mod llama {
             self.threads = threads;
         }
 
+        /// Empties the cache: as if nothing had been read.
+        pub fn clear(&mut self) {
+            self.context.clear_kv_cache();
+        }
+
         /// Has the evaluation callback watch the next batch, if the probe needs to.
         pub fn watch(&mut self) {
             let Some(raw) = self.raw.filter(|_| !self.probe.is_absent()) else { return };

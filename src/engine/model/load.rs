@@ -30,6 +30,7 @@ use crate::engine::prompt::template::Template;
 use crate::engine::protocol::{Capabilities, Capability, Failure, FailureKind, Loaded};
 use crate::engine::threads::Threads;
 use crate::engine::workers;
+use crate::free_memory;
 use crate::model_entry::{CacheType, FlashAttention, LoadParams, ModelFacts, RopeMethod, Speculative};
 use crate::token::{TokenId, TokenKind, Vocabulary};
 
@@ -198,6 +199,7 @@ impl Attempt<'_> {
         notes.extend(slow_build());
         notes.extend(self.facts.doubts.iter().cloned());
         notes.extend(log.vocabulary_doubt());
+        notes.extend(log.unlocked());
         let loaded = Loaded {
             facts: self.facts.clone(),
             vocabulary: model.vocabulary.hash.clone(),
@@ -493,18 +495,8 @@ pub(crate) fn cores() -> u32 {
 
 fn machine(gpus: &[LlamaBackendDevice]) -> Machine {
     let gpu = gpus.iter().map(|gpu| gpu.memory_free as u64).sum();
-    Machine { host: free_memory(), gpu }
-}
-
-/// Bytes that this process may still take; all there could be where the system does not say.
-pub(in crate::engine) fn free_memory() -> u64 {
-    System::new().map_or(u64::MAX, |mut system| {
-        system.refresh_memory();
-        // A container's own count of free memory leaves out the file cache, which can be given up.
-        let limit =
-            system.cgroup_limits().map_or(u64::MAX, |limits| limits.total_memory.saturating_sub(limits.rss));
-        system.available_memory().min(limit)
-    })
+    // Where the system does not say, whatever there could be.
+    Machine { host: free_memory::bytes().unwrap_or(u64::MAX), gpu }
 }
 
 fn slow_build() -> Option<String> {

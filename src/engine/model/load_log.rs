@@ -20,6 +20,8 @@ pub struct LoadLog {
     pub errors: Vec<String>,
     /// Warnings that mean wrong tokens, oldest first, each once.
     pub doubts: Vec<String>,
+    /// Whether the system refused to lock what was to be kept in memory.
+    pub is_unlocked: bool,
 }
 
 /// How many warnings are told.
@@ -27,6 +29,8 @@ const TOLD: usize = 3;
 /// Warnings of llama.cpp's vocabulary that mean wrong tokens, by words of theirs. What the file's header shows already
 /// (`gguf::doubts`) is not among them, nor what llama.cpp puts right by itself.
 const DOUBTFUL: &[&str] = &["dummy tokens", "out of vocab range", "is out of range (vocab size"];
+/// Words of the warnings that `mlock` is not what it is asked to be, on each system.
+const UNLOCKED: &[&str] = &["failed to mlock", "failed to VirtualLock", "mlock not supported"];
 
 impl LoadLog {
     /// Nothing said yet.
@@ -40,6 +44,7 @@ impl LoadLog {
             placed: Vec::new(),
             errors: Vec::new(),
             doubts: Vec::new(),
+            is_unlocked: false,
         }
     }
 
@@ -54,6 +59,8 @@ impl LoadLog {
             if self.doubts.len() < TOLD && !self.doubts.contains(&said) {
                 self.doubts.push(said);
             }
+        } else if UNLOCKED.iter().any(|words| line.contains(words)) {
+            self.is_unlocked = true;
         } else if let Some(bytes) = buffer_size(line) {
             *self.buffer(line) += bytes;
         } else if let Some((on_gpu, all)) = offloaded(line) {
@@ -93,6 +100,14 @@ impl LoadLog {
         (!self.doubts.is_empty()).then(|| {
             format!("llama.cpp doubts the vocabulary ({}): tokens may be wrong.", self.doubts.join("; "))
         })
+    }
+
+    /// What became of `mlock` where the system did not allow it, in a sentence.
+    #[must_use]
+    pub fn unlocked(&self) -> Option<String> {
+        let sentence = "mlock = true has no full effect: the system lets no more memory be locked (ulimit -l shows how \
+                        much), so that parts of the model may be moved out of memory.";
+        self.is_unlocked.then(|| sentence.to_owned())
     }
 
     /// Whether an error speaks of memory.
@@ -204,6 +219,17 @@ mod tests {
         );
         let said = log.vocabulary_doubt().unwrap();
         assert!(said.contains("(adding 32000 dummy tokens; default special token"), "{said}");
+    }
+
+    #[test]
+    fn memory_that_could_not_be_locked_is_said() {
+        let mut log = LoadLog::default();
+        assert_eq!(log.unlocked(), None);
+        log.read(
+            "warning: failed to mlock 98111488-byte buffer (after previously locking 0 bytes): Cannot allocate memory",
+            false,
+        );
+        assert!(log.unlocked().unwrap().starts_with("mlock = true has no full effect"));
     }
 
     #[test]

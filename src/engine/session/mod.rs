@@ -551,11 +551,7 @@ impl Session {
     }
 
     fn reset_cache(&mut self) {
-        #[allow(
-            clippy::redundant_closure_for_method_calls,
-            reason = "the method alone is not general enough over lifetimes"
-        )]
-        self.context.with(|context| context.clear_kv_cache());
+        self.context.clear();
         self.prefix = Prefix::default();
         if let Some(mtp) = &mut self.mtp {
             mtp.reset();

@@ -114,11 +114,7 @@ impl MtpLayer {
 
     /// As if nothing had been read.
     pub(super) fn reset(&mut self) {
-        #[allow(
-            clippy::redundant_closure_for_method_calls,
-            reason = "the method alone is not general enough over lifetimes"
-        )]
-        self.context.with(|context| context.clear_kv_cache());
+        self.context.clear();
         (self.end, self.first) = (0, 0);
         self.states.clear();
     }

@@ -16,9 +16,9 @@ use std::time::{Duration, SystemTime};
 
 use super::{CHAT, Prefix, Session, position};
 use crate::chat::{ConversationId, Intervention};
-use crate::engine::model::load;
 use crate::engine::protocol::Loaded;
 use crate::engine::snapshot::{Folder, Unusable};
+use crate::free_memory;
 use crate::model_entry::{LoadParams, at_home};
 use crate::token::TokenId;
 
@@ -175,7 +175,9 @@ impl Session {
         let size = self.context.state_size();
         let Some(keeping) = &mut self.keeping else { return };
         // The copy must not drive the machine into its swap.
-        if !keeping.place.folder.takes(size as u64) || size as u64 > load::free_memory() / 2 {
+        if !keeping.place.folder.takes(size as u64)
+            || size as u64 > free_memory::bytes().unwrap_or(u64::MAX) / 2
+        {
             return;
         }
         let Some(state) = self.context.state(size) else { return };
