@@ -56,6 +56,12 @@ impl Odds {
         }
     }
 
+    /// Whether they are after samplers already.
+    #[must_use]
+    pub fn are_sampled(self) -> bool {
+        matches!(self, Self::TopAfterSampling(_))
+    }
+
     /// What stands beside figures that are of a part of the vocabulary alone, or after samplers; `None` where neither
     /// is so.
     #[must_use]
@@ -63,7 +69,7 @@ impl Odds {
         match self {
             Self::Whole => None,
             Self::Top(most) => Some(format!("top {most} only")),
-            Self::TopAfterSampling(most) => Some(format!("top {most} only, after the server's samplers")),
+            Self::TopAfterSampling(most) => Some(format!("top {most}, after samplers")),
             Self::None => Some("no odds came".to_owned()),
         }
     }
@@ -324,7 +330,7 @@ mod tests {
         };
         check(Odds::Whole, None, None);
         check(Odds::Top(20), Some(20), Some("top 20 only"));
-        check(Odds::TopAfterSampling(5), Some(5), Some("top 5 only, after the server's samplers"));
+        check(Odds::TopAfterSampling(5), Some(5), Some("top 5, after samplers"));
         check(Odds::None, Some(0), Some("no odds came"));
     }
 

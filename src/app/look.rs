@@ -31,7 +31,8 @@ pub(crate) fn stored_trace(
     recent: Option<&[TokenId]>,
     biases: &[(TokenId, f32)],
 ) -> Option<SamplerTrace> {
-    if recent.is_none() && looks_back(&run.sampling) {
+    // The server's own stages are in such odds already.
+    if run.odds().are_sampled() || (recent.is_none() && looks_back(&run.sampling)) {
         return None;
     }
     if vocabulary == 0 {

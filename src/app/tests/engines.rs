@@ -18,6 +18,11 @@ fn kinds() -> Vec<(Runner, Odds, Capabilities)> {
         server(Api::Llama, Odds::Top(20), &[Ids, Continues, Tokenizes, Renders]),
         server(Api::Vllm, Odds::Top(20), &[Ids, Continues, Tokenizes, Renders, Scores, Watches]),
         server(Api::SgLang, Odds::Top(20), &[Ids, Scores, Watches, Tokenizes]),
+        server(
+            Api::SgLang,
+            Odds::TopAfterSampling(20),
+            &[Ids, Continues, Renders, Scores, Watches, Tokenizes],
+        ),
         server(Api::OpenAi, Odds::Top(20), &[]),
         server(Api::Ollama, Odds::None, &[]),
     ]
@@ -93,6 +98,29 @@ fn each_station_on_each_kind_of_engine_is_open_or_says_what_would_open_it() {
             }
         }
     }
+}
+
+#[test]
+fn odds_after_a_servers_samplers_go_through_no_chain_again() {
+    let server = || Runner::Server { api: Api::SgLang, host: "box:8000".into() };
+    let candidates = || {
+        [(0, 0.5_f32), (1, 0.3)]
+            .map(|(id, p)| crate::token::Candidate { id: TokenId(id), logprob: p.ln() })
+            .to_vec()
+    };
+    let trace = |odds| {
+        let mut bench = answered(&server(), odds, &Capabilities::default());
+        let turn = bench.app.talk.chat.turns.last_mut().unwrap();
+        let Some(Span::Generated { steps, .. }) = turn.spans.last_mut() else { panic!("a reply") };
+        (steps[0].id, steps[0].candidates) = (Some(TokenId(0)), candidates());
+        bench
+            .app
+            .talk
+            .vocabularies
+            .insert("words".into(), std::sync::Arc::new(crate::token::Vocabulary::default()));
+        bench.app.display().shown_trace()
+    };
+    assert!(trace(Odds::Top(20)).is_some() && trace(Odds::TopAfterSampling(20)).is_none());
 }
 
 #[test]

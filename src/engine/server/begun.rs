@@ -129,7 +129,34 @@ impl<'a> Begun<'a> {
 
 /// What an error is that came in an answer.
 pub fn trouble(model: &Model, answer: &Value) -> Failure {
-    let said = message_of(answer).map(|said| model.http.quoted(&said)).unwrap_or_default();
+    let said = message_of(answer).map(|said| model.http.quoted(&without_source(&said))).unwrap_or_default();
     let message = format!("{} reports an error: {said}", model.http.host);
     Failure { message, kind: kind_of_error(answer) }
+}
+
+/// A message without the time and the place in its source that a library put into it:
+/// `[00:07:32] /project/cpp/grammar_parser.cc:820: `.
+fn without_source(said: &str) -> String {
+    let place = |text: &str| -> Option<usize> {
+        let (time, rest) = text.strip_prefix('[')?.split_once("] /")?;
+        let is_time = time.len() == 8 && time.bytes().all(|byte| byte.is_ascii_digit() || byte == b':');
+        let (path, _) = rest.split_once(": ").filter(|(path, _)| is_time && !path.contains(' '))?;
+        Some(1 + time.len() + 3 + path.len() + 2)
+    };
+    let found = said.match_indices('[').find_map(|(at, _)| Some((at, place(&said[at..])?)));
+    found.map_or_else(|| said.to_owned(), |(at, length)| format!("{}{}", &said[..at], &said[at + length..]))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_librarys_time_and_place_are_left_out() {
+        let said = "Failed to compile ebnf grammar: [00:07:32] /project/cpp/grammar_parser.cc:820: EBNF parser error: no";
+        assert_eq!(without_source(said), "Failed to compile ebnf grammar: EBNF parser error: no");
+        for plain in ["[1] / 2: no", "a [x] /y z: w", "no"] {
+            assert_eq!(without_source(plain), plain);
+        }
+    }
 }

@@ -7,6 +7,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::http::{Http, Path, Probed, other};
 use super::refusal::Refusal;
+use super::sglang;
 use super::vllm::Holding;
 use super::words;
 use crate::engine::protocol::{Capabilities, Capability, Failure, Odds};
@@ -42,6 +43,8 @@ pub struct Found {
     pub watches: bool,
     /// How a vLLM is told what a reply has to look like.
     pub holding: Holding,
+    /// What has to be known of an SGLang.
+    pub sglang: sglang::Ways,
 }
 
 /// The kinds that are told by a path of their own, in the order in which they are asked for, and the paths.
@@ -95,9 +98,13 @@ pub async fn detect(
     choose(&mut found, models.as_ref(), id, &http.host)?;
     (found.tokenizes, found.tokenizes_chats) = match found.api {
         Api::Llama | Api::Vllm => (true, true),
-        Api::SgLang => super::sglang::tokenizes(http, found.id.as_deref(), cancel).await,
+        Api::SgLang => sglang::tokenizes(http, found.id.as_deref(), cancel).await,
         _ => (false, false),
     };
+    if found.api == Api::SgLang {
+        found.sglang =
+            sglang::ways(http, found.id.as_deref(), (found.tokenizes, found.tokenizes_chats), cancel).await;
+    }
     if found.api == Api::Vllm
         && let Some(described) = http.probe(Path::Root("/openapi.json"), cancel).await?.told()
     {
@@ -268,7 +275,11 @@ impl Found {
                 self.template = template.map(str::to_owned);
             }
             Api::SgLang => {
-                self.context = number(&said["max_req_input_len"]).max(number(&said["context_length"]));
+                // A prompt has to be shorter than the one, which a server short of memory makes smaller than the other.
+                self.context = match number(&said["max_req_input_len"]) {
+                    0 => number(&said["context_length"]),
+                    more_than_a_prompt => more_than_a_prompt.saturating_sub(1),
+                };
             }
             _ => {}
         }
@@ -282,6 +293,7 @@ impl Found {
             Api::Vllm => &[Ids, Continues, Renders, Scores],
             // It takes ids, but what is offered has to be told first: a text's for scores, a chat's to go on from them and
             // to be asked in the form that watches.
+            Api::SgLang if self.sglang.continues => &[Ids, Continues, Renders, Scores],
             Api::SgLang if self.tokenizes_chats => &[Ids, Renders, Scores],
             Api::SgLang if self.tokenizes => &[Scores],
             Api::SgLang | Api::Auto | Api::OpenAi | Api::Ollama => &[],
@@ -295,6 +307,7 @@ impl Found {
     pub fn odds(&self) -> Odds {
         match self.api {
             Api::Llama => Odds::Top(super::llama::MOST),
+            Api::SgLang if self.sglang.scales => Odds::TopAfterSampling(super::openai::MOST),
             _ => Odds::Top(super::openai::MOST),
         }
     }

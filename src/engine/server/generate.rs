@@ -24,7 +24,8 @@ use crate::chat::{StopReason, Timings, Usage};
 use crate::engine::milliseconds;
 use crate::engine::prompt::stop::HoldBack;
 use crate::engine::protocol::{Event, Failure, FailureKind, Generate, PromptFacts, RequestId, Written};
-use crate::token::Step;
+use crate::model_entry::Api;
+use crate::token::{Step, TokenKind};
 
 /// How long a server may take to count after the reply has ended.
 const COUNTING: Duration = Duration::from_secs(2);
@@ -98,6 +99,8 @@ struct Writer<'a> {
     thinking: bool,
     /// Whether a part of the answer has come.
     answers: bool,
+    /// What tokens gave of a character that the text does not have yet.
+    half: Vec<u8>,
     /// How much of the prompt came from the cache.
     usage: Usage,
     begun: Instant,
@@ -145,6 +148,7 @@ impl<'a> Writer<'a> {
             taken,
             thinking: false,
             answers: false,
+            half: Vec::new(),
             usage,
             begun: now,
             first: None,
@@ -241,7 +245,10 @@ impl<'a> Writer<'a> {
             }
         }
         self.answers |= !thought && !text.is_empty();
-        for (bytes, told) in shared_out(text, tokens) {
+        if self.model.found.api == Api::SgLang {
+            self.know(&mut tokens).await;
+        }
+        for (bytes, told) in shared_out(text, tokens, &mut self.half, self.first.is_none()) {
             let (step, watched) = match &told {
                 Some(told) => {
                     let (step, watched) = steps::step(self.model, told, self.top, self.cancel).await;
@@ -254,6 +261,22 @@ impl<'a> Writer<'a> {
             }
         }
         Ok(None)
+    }
+
+    /// Gives tokens their bytes, where only their ids came; marks stand for none of the text.
+    async fn know(&self, tokens: &mut [Told]) {
+        let nameless = |told: &Told| told.chosen.id.filter(|_| told.chosen.bytes.is_none());
+        let ids = tokens.iter().filter_map(nameless).map(|id| (id, TokenKind::Normal));
+        self.model.name(ids.collect::<Vec<_>>(), self.cancel).await;
+        let words = self.model.words();
+        for told in tokens {
+            let Some(entry) = nameless(told).and_then(|id| words.vocabulary().learned.get(&id)) else {
+                continue;
+            };
+            let is_mark = entry.kind == TokenKind::Control;
+            told.chosen.bytes = Some(if is_mark { Vec::new() } else { entry.bytes.clone() })
+                .filter(|_| is_mark || !entry.bytes.is_empty());
+        }
     }
 
     /// What is to be known of the answer as its first words show it.
@@ -351,7 +374,15 @@ impl<'a> Writer<'a> {
 
 /// Each token with its part of the text. The text is what counts: where the tokens' own bytes are not known, or spell
 /// something else, the first of them has what is left.
-fn shared_out(text: Vec<u8>, tokens: Vec<Told>) -> Vec<(Vec<u8>, Option<Told>)> {
+///
+/// A server may hold a character back until it is whole: `half` is what the tokens gave of it. A reply `begins` in the
+/// middle of one where its prompt ended there.
+fn shared_out(
+    text: Vec<u8>,
+    tokens: Vec<Told>,
+    half: &mut Vec<u8>,
+    begins: bool,
+) -> Vec<(Vec<u8>, Option<Told>)> {
     if tokens.is_empty() {
         return if text.is_empty() { Vec::new() } else { vec![(text, None)] };
     }
@@ -360,9 +391,19 @@ fn shared_out(text: Vec<u8>, tokens: Vec<Told>) -> Vec<(Vec<u8>, Option<Told>)> 
         .map(|told| told.chosen.bytes.clone())
         .collect::<Option<Vec<_>>>()
         .map(|all| all.concat());
-    // Where halves of characters were replaced in the text, the tokens know better.
-    let exact =
-        spelt.is_some_and(|spelt| spelt == text || String::from_utf8_lossy(&spelt).as_bytes() == text);
+    // Where halves of characters were replaced in the text, or held back, the tokens know better.
+    let before = std::mem::take(half);
+    let exact = spelt.is_some_and(|spelt| {
+        let all = [before, spelt.clone()].concat();
+        let rest = all.iter().take_while(|byte| begins && matches!(byte, 0x80..0xC0)).count();
+        let whole = all.len() - begun_at_end(&all);
+        if rest <= whole && String::from_utf8_lossy(&all[rest..whole]).as_bytes() == text {
+            *half = all[whole..].to_vec();
+            return true;
+        }
+        let same = |bytes: &[u8]| String::from_utf8_lossy(bytes).as_bytes() == text;
+        spelt == text || same(&spelt) || same(&all[rest..])
+    });
     let mut rest = text.as_slice();
     let last = tokens.len() - 1;
     let mut out = Vec::new();
@@ -379,4 +420,54 @@ fn shared_out(text: Vec<u8>, tokens: Vec<Told>) -> Vec<(Vec<u8>, Option<Told>)> 
         out.push((bytes, Some(told)));
     }
     out
+}
+
+/// How many bytes at the end are the beginning of a character.
+fn begun_at_end(bytes: &[u8]) -> usize {
+    let error = std::str::from_utf8(&bytes[bytes.len().saturating_sub(3)..]).err();
+    let begun = |back: &usize| {
+        bytes.get(bytes.len() - back..).is_some_and(|end| {
+            std::str::from_utf8(end)
+                .is_err_and(|error| error.valid_up_to() == 0 && error.error_len().is_none())
+        })
+    };
+    error.map_or(0, |_| (1..=bytes.len().min(3)).find(begun).unwrap_or(0))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::server::told::Choice;
+
+    fn tokens(all: &[&[u8]]) -> Vec<Told> {
+        let told = |bytes: &&[u8]| Told {
+            chosen: Choice { id: None, bytes: Some(bytes.to_vec()), logprob: -1.0 },
+            rank: 0,
+            top: Vec::new(),
+            watched: Vec::new(),
+        };
+        all.iter().map(told).collect()
+    }
+
+    /// What each token gets where these come, event by event.
+    fn shared(events: &[(&str, &[&[u8]])]) -> Vec<Vec<u8>> {
+        let mut half = Vec::new();
+        let events = events.iter().enumerate().flat_map(|(place, (text, all))| {
+            shared_out(text.as_bytes().to_vec(), tokens(all), &mut half, place == 0)
+        });
+        events.map(|(bytes, _)| bytes).collect()
+    }
+
+    #[test]
+    fn a_character_that_is_held_back_is_its_tokens() {
+        let whole: [&[u8]; 3] = [b"\xF0\x9F", b"\x8E", b"\x89"];
+        let one_by_one: Vec<_> = whole.iter().map(std::slice::from_ref).zip(["", "", "🎉"]).collect();
+        let events: Vec<_> = one_by_one.iter().map(|(token, text)| (*text, *token)).collect();
+        assert_eq!(shared(&events), whole);
+        // It ends inside one, and begins inside one.
+        assert_eq!(shared(&[("so", &[b"so"]), ("\u{fffd}", &[b"\xF0\x9F"])]), [&b"so"[..], b"\xF0\x9F"]);
+        assert_eq!(shared(&[("", &[b"\x89"]), (" on", &[b" on"])]), [&b"\x89"[..], b" on"]);
+        // Of tokens that spell something else the text counts.
+        assert_eq!(shared(&[("so on", &[b"x", b"y"])]), [&b"so on"[..], b""]);
+    }
 }

@@ -16,7 +16,7 @@ use super::refusal::most_candidates;
 use super::settings::Dialect;
 use super::told::Choice;
 use super::words::Words;
-use super::{llama, vllm};
+use super::{llama, sglang, vllm};
 use crate::engine::protocol::{
     Failure, Loaded, Memory, Message, Runner, Switches, TemplateKind, TemplateSetting,
 };
@@ -202,16 +202,22 @@ impl Model {
                 let tokens = self.tokenize(text, true, true, cancel).await?;
                 Ok(Some((tokens.iter().map(|(id, _)| *id).collect(), text.to_owned())))
             }
-            // SGLang would not say whether it goes on with the last message, so it is not asked to.
             Api::Vllm | Api::SgLang
-                if self.found.tokenizes_chats && (self.found.api == Api::Vllm || !continue_last) =>
+                if self.found.tokenizes_chats
+                    && (self.found.api == Api::Vllm || !continue_last || self.found.sglang.continues) =>
             {
-                let body = vllm::chat_tokens(self.id(), messages, continue_last, &setting.values);
+                let chat_tokens =
+                    if self.found.api == Api::Vllm { vllm::chat_tokens } else { sglang::chat_tokens };
+                let body = chat_tokens(self.id(), messages, continue_last, &setting.values);
                 let answer = self.http.post(Path::Root("/tokenize"), &body, cancel).await?;
                 let ids = vllm::tokens(&answer)
                     .ok_or_else(|| other(format!("{} did not tell the prompt.", self.http.host)))?;
                 let text = self.detokenize(&ids, cancel).await.unwrap_or_default();
                 self.read_bytes(&ids, &answer, &text, cancel).await;
+                if self.found.api == Api::SgLang {
+                    // It does not say how its tokenizer writes them, but many are named at once.
+                    self.name(ids.iter().map(|id| (*id, TokenKind::Normal)), cancel).await;
+                }
                 Ok(Some((ids, text)))
             }
             _ => Ok(None),
@@ -293,13 +299,22 @@ fn loaded(http: &Http, found: &Found, name: &str, begun: Instant) -> Loaded {
             words: Vec::new(),
         },
         capabilities: found.capabilities(),
-        notes: http.note().into_iter().collect(),
+        notes: http.note().into_iter().chain(found.sglang.scales.then(|| scaled(http))).collect(),
         template_notes: Vec::new(),
         left_out: Vec::new(),
         runner: Runner::Server { api: found.api, host: http.host.clone() },
         odds: found.odds(),
         keeps_states: false,
     }
+}
+
+/// What is said of odds that are not the model's own.
+fn scaled(http: &Http) -> String {
+    format!(
+        "{} gives the odds of replies after the temperature, which makes likely tokens look likelier than they are to the \
+         model (below 1). Started with SGLANG_RETURN_ORIGINAL_LOGPROB=1, it gives the model's own.",
+        http.host
+    )
 }
 
 /// What is known of a model; the rest stays empty.

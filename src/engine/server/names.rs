@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 use super::http::Path;
 use super::model::Model;
 use super::told::bytes_of;
-use super::{llama, vllm};
+use super::{llama, sglang, vllm};
 use crate::model_entry::Api;
 use crate::token::{TokenId, TokenKind};
 
@@ -28,7 +28,10 @@ impl Model {
             let words = self.words();
             ids.into_iter().filter(|(id, _)| !words.knows(*id)).collect()
         };
-        let unknown: Vec<(TokenId, TokenKind)> = unknown.into_iter().collect();
+        let mut unknown: Vec<(TokenId, TokenKind)> = unknown.into_iter().collect();
+        if self.found.api == Api::SgLang && !unknown.is_empty() {
+            self.name_together(&mut unknown, cancel).await;
+        }
         for some in unknown.chunks(AT_ONCE) {
             let mut asked: FuturesUnordered<_> =
                 some.iter().map(|(id, kind)| async { (*id, *kind, self.bytes(*id, cancel).await) }).collect();
@@ -37,6 +40,29 @@ impl Model {
                 self.words().met(id, &bytes, if is_mark { TokenKind::Control } else { kind });
             }
         }
+    }
+
+    /// Asks for all of them in one question; what that did not tell stays in the list.
+    async fn name_together(&self, unknown: &mut Vec<(TokenId, TokenKind)>, cancel: &CancellationToken) {
+        let Some((anchor, before)) = &self.anchor else { return };
+        let lists: Vec<[TokenId; 2]> = unknown.iter().map(|(id, _)| [*anchor, *id]).collect();
+        let told = async |without_marks| {
+            let body = sglang::detokenize_all(self.id(), &lists, without_marks);
+            let answer = self.http.ask_once(Path::Root("/detokenize"), &body, cancel).await?;
+            sglang::texts(&answer, lists.len())
+        };
+        let (Some(all), Some(without_marks)) = (told(false).await, told(true).await) else { return };
+        let mut left = Vec::new();
+        for ((id, kind), (text, unmarked)) in unknown.drain(..).zip(all.iter().zip(without_marks)) {
+            let bytes = text.strip_prefix(before.as_str()).and_then(bytes_of).unwrap_or_default();
+            if bytes.is_empty() {
+                left.push((id, kind));
+            } else {
+                let is_mark = unmarked == *before;
+                self.words().met(id, &bytes, if is_mark { TokenKind::Control } else { kind });
+            }
+        }
+        *unknown = left;
     }
 
     /// Learns a text's tokens where the answer shows how they are written.
@@ -54,7 +80,19 @@ impl Model {
             None => (vec![id], ""),
         };
         let text = self.detokenize(&ids, cancel).await.unwrap_or_default();
-        text.strip_prefix(before).and_then(bytes_of).unwrap_or_default()
+        let Some(own) = text.strip_prefix(before) else { return Vec::new() };
+        match bytes_of(own) {
+            None if self.found.api == Api::SgLang && self.found.tokenizes_chats => {
+                self.half(id, cancel).await.unwrap_or_default()
+            }
+            bytes => bytes.unwrap_or_default(),
+        }
+    }
+
+    /// The bytes of a part of a character, where the server tells them with its log-probabilities.
+    async fn half(&self, id: TokenId, cancel: &CancellationToken) -> Option<Vec<u8>> {
+        let body = sglang::half(self.id(), id);
+        sglang::half_told(&self.http.ask_once(Path::Base("/chat/completions"), &body, cancel).await?)
     }
 
     /// A token of one letter whose text is that letter.
@@ -95,7 +133,13 @@ impl Model {
                 let answer = self.http.ask_once(Path::Base("/completions"), &question, cancel).await;
                 answer.as_ref().and_then(vllm::text).is_some_and(str::is_empty)
             }
-            _ => false,
+            Api::SgLang => {
+                let lists = [[id]];
+                let question = sglang::detokenize_all(self.id(), &lists, true);
+                let answer = self.http.ask_once(Path::Root("/detokenize"), &question, cancel).await;
+                answer.and_then(|answer| sglang::texts(&answer, 1)).is_some_and(|texts| texts[0].is_empty())
+            }
+            Api::Auto | Api::OpenAi | Api::Ollama => false,
         }
     }
 }

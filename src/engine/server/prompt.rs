@@ -159,11 +159,11 @@ impl Prepared<'_> {
                 Reader::Llama(llama::Reader::default()),
             ),
             (Form::Ids, Api::SgLang) => {
-                let body = sglang::generate(&sglang::Prompt::Ids(&self.ids), ask);
+                let body = sglang::generate(&sglang::Prompt::Ids(&self.ids), ask, model.found.sglang);
                 (Path::Root("/generate"), body, Reader::SgLang(sglang::Reader::default()))
             }
             (Form::Text(text), Api::SgLang) => {
-                let body = sglang::generate(&sglang::Prompt::Text(text), ask);
+                let body = sglang::generate(&sglang::Prompt::Text(text), ask, model.found.sglang);
                 (Path::Root("/generate"), body, Reader::SgLang(sglang::Reader::default()))
             }
             (Form::Ids, _) => {

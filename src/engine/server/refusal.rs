@@ -182,6 +182,7 @@ pub fn kind_of_error(answer: &Value) -> FailureKind {
         "maximum context length",
         "maximum model length",
         "longer than the model's context",
+        "exceeds the maximum allowed length",
     ];
     if full.iter().any(|words| text.contains(words)) { FailureKind::ContextFull } else { FailureKind::Other }
 }

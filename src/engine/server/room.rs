@@ -24,12 +24,15 @@ pub fn full(model: &Model, length: usize) -> Option<Failure> {
 /// The limit of a reply. Servers that have one of their own where none is named are told what the context has room for.
 pub fn most(model: &Model, prepared: &Prepared<'_>, asked: u32) -> u32 {
     let taken = prepared.taken as u32;
-    if asked > 0 {
-        return asked.saturating_sub(taken).max(1);
-    }
     let limited = matches!(model.found.api, Vllm | SgLang) && !prepared.ids.is_empty();
     let room = model.loaded.context.saturating_sub(prepared.ids.len() as u32);
-    if limited && room > 0 { room } else { 0 }
+    let room = if limited { room } else { 0 };
+    if asked == 0 {
+        return room;
+    }
+    let asked = asked.saturating_sub(taken).max(1);
+    // SGLang refuses a limit that does not fit, rather than to end there.
+    if model.found.api == SgLang && room > 0 { asked.min(room) } else { asked }
 }
 
 /// Why a reply ended. A limit that was met is the context's where the reply had not all that was asked for.

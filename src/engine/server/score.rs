@@ -89,7 +89,7 @@ async fn steps(
             vllm::scored(&answer, ids)
         }
         Api::SgLang => {
-            let body = sglang::score(ids, from - 1, top);
+            let body = sglang::score(ids, from - 1, top, model.found.sglang);
             sglang::scored(&model.http.post(Path::Root("/generate"), &body, cancel).await?, ids)
         }
         _ => return Err(other(format!("{host} gives no log-probabilities of a given text."))),

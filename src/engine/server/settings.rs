@@ -63,6 +63,17 @@ pub fn put(body: &mut Map<String, Value>, ask: &Ask<'_>, dialect: Dialect) {
             set("top_k", if s.top_k == 0 { json!(-1) } else { s.top_k.into() });
             set("min_p", number(s.min_p));
             set("repetition_penalty", number(s.repeat_penalty));
+            if dialect == Dialect::SgLang {
+                // Of both it takes no 0, which is the likeliest token alone.
+                if s.top_p <= 0.0 {
+                    set("top_p", json!(1));
+                    set("top_k", json!(1));
+                }
+                let biases: Map<String, Value> = biases_by_id(s).collect();
+                if !biases.is_empty() {
+                    set("logit_bias", biases.into());
+                }
+            }
         }
         Dialect::Llama => llama(s, &mut set),
     }
@@ -109,6 +120,15 @@ fn llama(s: &Sampling, set: &mut dyn FnMut(&str, Value)) {
     }
 }
 
+/// The biases whose tokens are known by their ids, as SGLang takes them.
+fn biases_by_id(s: &Sampling) -> impl Iterator<Item = (String, Value)> {
+    const NEVER: f32 = -10_000.0;
+    s.logit_bias.iter().filter_map(|entry| {
+        let bias = entry.bias.max(NEVER);
+        entry.id.filter(|_| entry.text.is_none()).map(|id| (id.to_string(), number(bias)))
+    })
+}
+
 /// The name of a stage in llama.cpp's `samplers`; the bias comes first there always.
 fn sampler(stage: Stage) -> Option<&'static str> {
     Some(match stage {
@@ -135,6 +155,8 @@ pub fn left_out(s: &Sampling, dialect: Dialect) -> Vec<&'static str> {
     let by_stage = |stage: Stage| stage.is_on(s);
     let is_plain = matches!(dialect, Dialect::Hosted | Dialect::OpenAi);
     let is_llama = dialect == Dialect::Llama;
+    let is_sglang = dialect == Dialect::SgLang;
+    let only_by_id = biases_by_id(s).count() == s.logit_bias.len();
     let acts = [
         ("top_k", is_plain && by_stage(Stage::TopK)),
         ("min_p", is_plain && by_stage(Stage::MinP)),
@@ -148,9 +170,9 @@ pub fn left_out(s: &Sampling, dialect: Dialect) -> Vec<&'static str> {
         ("dry_multiplier", !is_llama && by_stage(Stage::Dry)),
         ("dynatemp_range", !is_llama && s.dynatemp_range > 0.0),
         ("mirostat", !is_llama && s.mirostat != 0),
-        ("logit_bias", !is_llama && by_stage(Stage::LogitBias)),
+        ("logit_bias", !is_llama && by_stage(Stage::LogitBias) && !(is_sglang && only_by_id)),
         ("order", !is_llama && s.order != Stage::DEFAULT_ORDER),
-        ("seed", dialect == Dialect::SgLang && s.seed.is_some()),
+        ("seed", is_sglang && s.seed.is_some()),
         ("thinking_budget", s.thinking_budget > 0),
     ];
     acts.into_iter().filter(|(_, acts)| *acts).map(|(name, _)| name).collect()
@@ -180,6 +202,19 @@ mod tests {
         assert_eq!(sent(&s, Dialect::Vllm)["top_k"], json!(40));
         assert_eq!(left_out(&s, Dialect::Vllm), [""; 0]);
         assert_eq!(left_out(&s, Dialect::Llama), [""; 0]);
+    }
+
+    #[test]
+    fn sglang_is_told_biases_by_ids_and_what_no_share_at_all_means() {
+        let bias = |text: Option<&str>, id, bias| LogitBias { text: text.map(String::from), id, bias };
+        let by_id = vec![bias(None, Some(12), f32::NEG_INFINITY), bias(None, Some(7), 1.5)];
+        let s = Sampling { logit_bias: by_id.clone(), top_p: 0.0, ..Sampling::default() };
+        let body = sent(&s, Dialect::SgLang);
+        assert_eq!(body["logit_bias"], json!({"12": -10_000.0, "7": 1.5}));
+        assert_eq!((&body["top_p"], &body["top_k"]), (&json!(1), &json!(1)));
+        assert!(left_out(&s, Dialect::SgLang).is_empty(), "{:?}", left_out(&s, Dialect::SgLang));
+        let s = Sampling { logit_bias: [by_id, vec![bias(Some("x"), None, 1.0)]].concat(), ..s };
+        assert_eq!(left_out(&s, Dialect::SgLang), ["logit_bias"]);
     }
 
     #[test]

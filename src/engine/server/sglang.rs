@@ -3,7 +3,12 @@
 //! Its chat template is not shown. Where its `/tokenize` takes chats, they are asked by ids; else they go through its
 //! `OpenAI` form, and their tokens have no ids.
 //!
-//! Invariant: pure but for [`tokenizes`]; what comes is the whole reply so far, of which only what is new is given.
+//! The log-probabilities of a reply are those after the temperature, unless the server was started with
+//! `SGLANG_RETURN_ORIGINAL_LOGPROB=1`; those of a text that is given are the model's own. Which it is no server says, so that
+//! it is tried at loading.
+//!
+//! Invariant: pure but for [`tokenizes`] and [`ways`]; what comes is the whole reply so far, of which only what is new is
+//! given.
 
 use serde_json::{Map, Value, json};
 use tokio_util::sync::CancellationToken;
@@ -11,7 +16,7 @@ use tokio_util::sync::CancellationToken;
 use super::http::{Http, Path};
 use super::settings::{self, Ask, Dialect};
 use super::told::{self, Choice, Part, Told};
-use super::vllm;
+use super::{openai, vllm};
 use crate::chat::{Role, TemplateValues};
 use crate::engine::protocol::Message;
 use crate::token::TokenId;
@@ -29,11 +34,147 @@ pub async fn tokenizes(http: &Http, model: Option<&str>, cancel: &CancellationTo
     (true, ask(vllm::chat_tokens(model, &chat, false, &TemplateValues::default())).await)
 }
 
+/// How a server does what others do otherwise; by its answers at loading.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Ways {
+    /// Whether the odds of a reply are those after the temperature.
+    pub scales: bool,
+    /// Whether it goes on with a message that has begun, asked by ids.
+    pub continues: bool,
+    /// Whether a token's text beside its log-probability is its own, with its leading blank.
+    pub texts_are_whole: bool,
+}
+
+impl Default for Ways {
+    fn default() -> Self {
+        Self { scales: false, continues: false, texts_are_whole: true }
+    }
+}
+
+/// Finds out how this server does; `tokenizes` as [`tokenizes`] has found it.
+pub async fn ways(
+    http: &Http,
+    model: Option<&str>,
+    tokenizes: (bool, bool),
+    cancel: &CancellationToken,
+) -> Ways {
+    let gap = async |temperature: f32| {
+        let body = json!({
+            "text": "a",
+            "return_logprob": true,
+            "top_logprobs_num": 2,
+            "sampling_params": {"max_new_tokens": 1, "temperature": temperature},
+        });
+        let answer = http.ask_once(Path::Root("/generate"), &body, cancel).await?;
+        let told = told(&answer["meta_info"], "output").into_iter().next()?;
+        Some(told.top.first()?.logprob - told.top.get(1)?.logprob)
+    };
+    let mut ways = Ways::default();
+    // At temperature 0 they are the model's; at a half the gap between two doubles, if it is scaled at all.
+    if let (Some(plain), Some(sharp)) = (gap(0.0).await, gap(0.5).await) {
+        ways.scales = plain > 0.0 && (sharp - 2.0 * plain).abs() < (sharp - plain).abs();
+    }
+    let (texts, chats) = tokenizes;
+    if chats {
+        ways.continues = goes_on(http, model, cancel).await == Some(true);
+    }
+    if texts {
+        ways.texts_are_whole = keeps_blanks(http, model, cancel).await.unwrap_or(true);
+    }
+    ways
+}
+
+/// Whether a chat that ends with a message that has begun ends so as ids too.
+async fn goes_on(http: &Http, model: Option<&str>, cancel: &CancellationToken) -> Option<bool> {
+    let chat = [Message::new(Role::User, "a"), Message::new(Role::Assistant, "b")];
+    let body = chat_tokens(model, &chat, true, &TemplateValues::default());
+    let answer = http.ask_once(Path::Root("/tokenize"), &body, cancel).await?;
+    let ids = vllm::tokens(&answer)?;
+    Some(spelt(http, model, &ids, cancel).await?.ends_with('b'))
+}
+
+/// Whether a token alone is spelt with the blank that it begins with behind others.
+async fn keeps_blanks(http: &Http, model: Option<&str>, cancel: &CancellationToken) -> Option<bool> {
+    let body = vllm::tokenize(model, "a a", false);
+    let ids = vllm::tokens(&http.ask_once(Path::Root("/tokenize"), &body, cancel).await?)?;
+    let alone = spelt(http, model, ids.get(ids.len().checked_sub(1)?..)?, cancel).await?;
+    let all = spelt(http, model, &ids, cancel).await?;
+    Some(all != "a a" || alone != "a")
+}
+
+async fn spelt(
+    http: &Http,
+    model: Option<&str>,
+    ids: &[TokenId],
+    cancel: &CancellationToken,
+) -> Option<String> {
+    let mut body = vllm::detokenize(model, ids);
+    body["skip_special_tokens"] = false.into();
+    let answer = http.ask_once(Path::Root("/detokenize"), &body, cancel).await?;
+    answer["text"].as_str().map(str::to_owned)
+}
+
+/// The question for the prompt that a chat becomes, as ids.
+pub fn chat_tokens(
+    model: Option<&str>,
+    messages: &[Message],
+    continue_last: bool,
+    values: &TemplateValues,
+) -> Value {
+    let mut body = vllm::chat_tokens(model, messages, continue_last, values);
+    if continue_last && let Some(body) = body.as_object_mut() {
+        // It opens the turn that it goes on with, and refuses to be told not to.
+        body.remove("add_generation_prompt");
+    }
+    body
+}
+
+/// The question for the texts of several lists of ids.
+pub fn detokenize_all<const N: usize>(
+    model: Option<&str>,
+    lists: &[[TokenId; N]],
+    without_marks: bool,
+) -> Value {
+    let mut body = openai::of_model(model);
+    body.insert("tokens".into(), lists.iter().map(|list| list.map(|id| id.0)).collect::<Vec<_>>().into());
+    body.insert("skip_special_tokens".into(), without_marks.into());
+    body.into()
+}
+
+/// The texts in the answer to it, if there are so many.
+pub fn texts(answer: &Value, count: usize) -> Option<Vec<String>> {
+    let texts: Vec<String> = answer["text"]
+        .as_array()?
+        .iter()
+        .map(|text| text.as_str().map(str::to_owned))
+        .collect::<Option<_>>()?;
+    (texts.len() == count).then_some(texts)
+}
+
+/// The question for the bytes of a token that is a part of a character: a chat whose next token it is made to be.
+pub fn half(model: Option<&str>, id: TokenId) -> Value {
+    let mut body = openai::of_model(model);
+    body.insert("messages".into(), json!([{"role": "user", "content": "a"}]));
+    body.insert("logit_bias".into(), json!({id.0.to_string(): 100}));
+    for (name, value) in [("max_tokens", json!(1)), ("temperature", json!(0)), ("logprobs", json!(true))] {
+        body.insert(name.into(), value);
+    }
+    body.insert("top_logprobs".into(), 1.into());
+    body.into()
+}
+
+/// The bytes in the answer to it, if it is a part of a character.
+pub fn half_told(answer: &Value) -> Option<Vec<u8>> {
+    let token = &answer["choices"][0]["logprobs"]["content"][0];
+    let is_part = token["token"].as_str().is_some_and(|text| told::bytes_of(text).is_none());
+    told::byte_list(&token["bytes"]).filter(|bytes| is_part && std::str::from_utf8(bytes).is_err())
+}
+
 /// The request for a reply to a prompt.
-pub fn generate(prompt: &Prompt<'_>, ask: &Ask<'_>) -> Value {
+pub fn generate(prompt: &Prompt<'_>, ask: &Ask<'_>, ways: Ways) -> Value {
     let mut params = Map::new();
     settings::put(&mut params, ask, Dialect::SgLang);
-    let mut body = base(prompt, -1, ask.top);
+    let mut body = base(prompt, -1, ask.top, ways);
     body["sampling_params"] = params.into();
     body["stream"] = true.into();
     if !ask.watch.is_empty() {
@@ -52,18 +193,18 @@ pub enum Prompt<'a> {
 }
 
 /// The request for the log-probabilities of a text from its token at `from` on.
-pub fn score(ids: &[TokenId], from: usize, top: u32) -> Value {
-    let mut body = base(&Prompt::Ids(ids), i64::try_from(from).unwrap_or(i64::MAX), top);
+pub fn score(ids: &[TokenId], from: usize, top: u32, ways: Ways) -> Value {
+    let mut body = base(&Prompt::Ids(ids), i64::try_from(from).unwrap_or(i64::MAX), top, ways);
     body["sampling_params"] = json!({"max_new_tokens": 0, "temperature": 0});
     body
 }
 
-fn base(prompt: &Prompt<'_>, from: i64, top: u32) -> Value {
+fn base(prompt: &Prompt<'_>, from: i64, top: u32, ways: Ways) -> Value {
     let mut body = json!({
         "return_logprob": true,
         "logprob_start_len": from,
-        "top_logprobs_num": top.min(super::openai::MOST),
-        "return_text_in_logprobs": true,
+        "top_logprobs_num": top.min(openai::MOST),
+        "return_text_in_logprobs": ways.texts_are_whole,
     });
     match prompt {
         Prompt::Ids(ids) => body["input_ids"] = ids.iter().map(|id| id.0).collect(),
@@ -86,6 +227,11 @@ impl Reader {
             return vec![trouble];
         }
         let (meta, text) = (&data["meta_info"], data["text"].as_str().unwrap_or_default());
+        // A refusal comes as an event with a token that no model wrote.
+        let refusal = &meta["finish_reason"]["message"];
+        if meta["finish_reason"]["type"] == "abort" && refusal.is_string() {
+            return vec![Part::Trouble(json!({"error": refusal}))];
+        }
         let mut told = told(meta, "output");
         let written = meta["completion_tokens"].as_u64().unwrap_or(0) as usize;
         // A server may be set to send only what is new.
@@ -114,10 +260,7 @@ impl Reader {
                 written: number("completion_tokens"),
                 cached: number("cached_tokens"),
             });
-            parts.push(match kind {
-                "abort" if why["message"].is_string() => Part::Trouble(json!({"error": why["message"]})),
-                kind => super::openai::ended(kind),
-            });
+            parts.push(openai::ended(kind));
         }
         parts
     }

@@ -123,20 +123,23 @@ pub fn chat_tokens(
     continue_last: bool,
     values: &TemplateValues,
 ) -> Value {
-    let mut body = json!({
-        "model": model,
-        "messages": messages_of(messages),
-        "add_generation_prompt": !continue_last,
-        "continue_final_message": continue_last,
-        "return_token_strs": true,
-    });
+    let mut body = openai::of_model(model);
+    body.insert("messages".into(), messages_of(messages));
+    body.insert("add_generation_prompt".into(), (!continue_last).into());
+    body.insert("continue_final_message".into(), continue_last.into());
+    body.insert("return_token_strs".into(), true.into());
+    let mut body = body.into();
     openai::template_values(&mut body, values);
     body
 }
 
 /// The question for a text's ids.
 pub fn tokenize(model: Option<&str>, text: &str, begin: bool) -> Value {
-    json!({"model": model, "prompt": text, "add_special_tokens": begin, "return_token_strs": true})
+    let mut body = openai::of_model(model);
+    body.insert("prompt".into(), text.into());
+    body.insert("add_special_tokens".into(), begin.into());
+    body.insert("return_token_strs".into(), true.into());
+    body.into()
 }
 
 /// The ids in an answer to either.
@@ -153,7 +156,9 @@ pub fn bytes(answer: &Value, text: &str) -> Option<Vec<Vec<u8>>> {
 
 /// The question for the text of ids.
 pub fn detokenize(model: Option<&str>, ids: &[TokenId]) -> Value {
-    json!({"model": model, "tokens": numbers(ids)})
+    let mut body = openai::of_model(model);
+    body.insert("tokens".into(), numbers(ids));
+    body.into()
 }
 
 /// The pieces of one event.

@@ -76,6 +76,8 @@ impl<'a> Live<'a> {
             _ => 0,
         };
         let suppressed = suppressed(vocabulary);
+        // Odds after a server's samplers go through none again.
+        let sampling = sampling.filter(|_| !odds.are_sampled());
         let after =
             sampling.and_then(|sampling| chain::fates(&step.step, sampling, entries as usize, suppressed));
         let trace = if after.is_none() && run.is_some() { app.display().shown_trace() } else { None };

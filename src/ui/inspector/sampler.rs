@@ -136,6 +136,10 @@ fn missing(app: &App, live: &LiveStep) -> String {
     if live.step.candidates.is_empty() && live.step.entropy.is_nan() {
         return "no odds came from this server, so there is nothing for the samplers to be shown on".into();
     }
+    if app.view().run_at(live.cursor()).and_then(run).is_some_and(|run| run.odds().are_sampled()) {
+        return "these odds are after the server's own samplers: through which stages they came is not told"
+            .into();
+    }
     let kept = "the kept tokens do not settle the stages";
     match app.display().look_missing() {
         Some(missing) => format!("{kept}; {missing}"),

@@ -339,6 +339,9 @@ fn kept(app: &App, live: &Live<'_>) -> Option<Vec<f64>> {
     let same = made_by == Some(&sampling);
     let step = &live.step.step;
     let step = if same { step.clone() } else { Step { survivors: 0, ..step.clone() } };
+    if live.odds.are_sampled() {
+        return None;
+    }
     let fates = chain::fates(&step, &sampling, live.entries as usize, live.suppressed())?;
     let shares = fates.into_iter().map_while(|fate| match fate {
         Fate::Kept(share) => Some(share),

@@ -4,7 +4,8 @@
 
 A line of the file is an exchange: `asked` (method and path), `body` (what was sent, as JSON), `status`, `kind` (the
 content type) and `answer` (the body that came, as text, to the letter). The same request with the same status is kept
-once. Keys are not kept. Of `/openapi.json`, a server's description of itself, the part that is read alone is kept.
+once. Keys are not kept. Of `/openapi.json` and `/server_info`, servers' descriptions of themselves, the part that is read
+alone is kept.
 """
 
 import http.client
@@ -51,6 +52,9 @@ class Recorder(http.server.BaseHTTPRequestHandler):
         if self.path == "/openapi.json" and status == 200:
             schema = json.loads(body)["components"]["schemas"]["CompletionRequest"]
             body = json.dumps({"components": {"schemas": {"CompletionRequest": schema}}}).encode()
+        if self.path == "/server_info" and status == 200:
+            said = json.loads(body)
+            body = json.dumps({name: said[name] for name in ("context_length", "max_req_input_len", "version")}).encode()
         line |= {"kind": kind, "answer": body.decode("utf-8")}
         with lock:
             if key not in kept:

@@ -415,7 +415,8 @@ fn sglang_is_asked_by_ids_watches_tokens_and_scores() {
     );
     let watched = &answer.written[0].watched[0];
     assert_eq!((watched.0.id, watched.0.logprob, watched.1), (TokenId(99), -7.0, 0));
-    let asked = &stand.asked("/generate")[0].body;
+    let all = stand.asked("/generate");
+    let asked = &all.iter().find(|asked| asked.body["stream"] == true).unwrap().body;
     assert_eq!(
         (&asked["input_ids"], &asked["token_ids_logprob"]),
         (&serde_json::json!([7, 8]), &serde_json::json!([99]))
@@ -431,6 +432,47 @@ fn sglang_is_asked_by_ids_watches_tokens_and_scores() {
     });
     let steps = steps.unwrap();
     assert_eq!((steps.len(), steps[0].logprob, steps[0].bytes.as_slice()), (1, -2.0, &b"a"[..]));
+}
+
+#[test]
+fn texts_without_their_blank_are_not_asked_for_and_tokens_are_named_together() {
+    let stand = Stand::start(|asked| match asked.path.as_str() {
+        "/get_server_info" => json(r#"{"max_req_input_len":1000}"#),
+        "/v1/models" => json(r#"{"data":[{"id":"m"}]}"#),
+        "/tokenize" if asked.body["prompt"] == "a" => json(r#"{"tokens":[5]}"#),
+        "/tokenize" if asked.body["prompt"] == "a a" => json(r#"{"tokens":[5,6]}"#),
+        "/tokenize" => json(r#"{"tokens":[1,6]}"#),
+        "/detokenize" if asked.body["tokens"][0].is_array() => {
+            let without_marks = asked.body["skip_special_tokens"] == true;
+            let text = |list: &Value| match list[1].as_i64() {
+                Some(6) => "a a",
+                Some(7) => "a the",
+                Some(1) if !without_marks => "a<s>",
+                _ => "a",
+            };
+            let texts: Vec<&str> = asked.body["tokens"].as_array().unwrap().iter().map(text).collect();
+            json(serde_json::json!({"text": texts}).to_string())
+        }
+        "/detokenize" if asked.body["tokens"] == serde_json::json!([5, 6]) => json(r#"{"text":"a a"}"#),
+        "/detokenize" => json(r#"{"text":"a"}"#),
+        "/generate" if asked.body["stream"] == true => stream(concat!(
+            r#"data: {"text":"the","meta_info":{"finish_reason":{"type":"length"},"prompt_tokens":2,"completion_tokens":1,"#,
+            r#""output_token_logprobs":[[-0.5,7,null]],"output_top_logprobs":[[[-0.5,7,null],[-1.5,6,null]]]}}"#,
+            "\n\ndata: [DONE]\n\n"
+        )),
+        _ => not_found(),
+    });
+    let mut bench = Bench::new(quick());
+    bench.try_load(entry(&stand.address, Api::SgLang)).unwrap();
+    let answer = bench.generate(chat("Hello"));
+    let all = stand.asked("/generate");
+    let asked = &all.iter().find(|asked| asked.body["stream"] == true).unwrap().body;
+    assert_eq!(asked["return_text_in_logprobs"], false);
+    let Event::Vocabulary(vocabulary) = bench.ask(Immediate::Vocabulary) else { panic!() };
+    let named = |id: i32| (vocabulary.bytes(TokenId(id)).unwrap(), vocabulary.kind(TokenId(id)));
+    assert_eq!(named(7), (&b" the"[..], TokenKind::Normal));
+    assert_eq!(named(1), (&b"<s>"[..], TokenKind::Control));
+    assert_eq!(answer.text(), "the", "what the server shows is what was written");
 }
 
 #[test]

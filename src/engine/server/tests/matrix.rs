@@ -18,7 +18,9 @@ fn generated(asked: &Asked) -> Reply {
         }});
         return stream(format!("data: {event}\n\ndata: [DONE]\n\n"));
     }
-    let from = asked.body["logprob_start_len"].as_u64().unwrap() as usize;
+    // What is tried at loading has no such place, and goes unanswered here.
+    let Some(from) = asked.body["logprob_start_len"].as_u64() else { return not_found() };
+    let from = from as usize;
     let figures: Vec<Value> = ids[from..].iter().map(figure).collect();
     json(serde_json::json!({"text": "", "meta_info": {"input_token_logprobs": figures}}).to_string())
 }

@@ -1,6 +1,6 @@
-//! Real servers, named by `GLASSBOX_TEST_LLAMA_SERVER` and `GLASSBOX_TEST_VLLM_SERVER` (such as `http://127.0.0.1:8080`);
-//! without its name a test passes over it. With `GLASSBOX_TEST_LLAMA_SERVER_PID` and the like it is killed in the middle of
-//! the last reply.
+//! Real servers, named by `GLASSBOX_TEST_LLAMA_SERVER`, `GLASSBOX_TEST_VLLM_SERVER` and `GLASSBOX_TEST_SGLANG_SERVER` (such
+//! as `http://127.0.0.1:8080`); without its name a test passes over it. With `GLASSBOX_TEST_LLAMA_SERVER_PID` and the like
+//! it is killed in the middle of the last reply.
 
 use super::*;
 use crate::chat::StopReason;
@@ -14,6 +14,11 @@ fn a_real_llama_cpp_server_is_chatted_with_branched_cancelled_and_killed() {
 #[test]
 fn a_real_vllm_is_chatted_with_branched_cancelled_and_killed() {
     check("GLASSBOX_TEST_VLLM_SERVER", "vLLM");
+}
+
+#[test]
+fn a_real_sglang_is_chatted_with_branched_cancelled_and_killed() {
+    check("GLASSBOX_TEST_SGLANG_SERVER", "SGLang");
 }
 
 fn check(name: &str, title: &str) {

@@ -228,10 +228,6 @@ fn a_small_vllm_gives_as_many_candidates_as_it_allows_and_says_so_once() {
 fn the_end_of_vllms_context_is_told_as_that() {
     let (mut bench, _) = loaded("vllm-small", Api::Auto);
     let ids: Vec<i32> = (300..360).collect();
-    let stop_of = |answer: Answer| match answer.end {
-        Event::Done { stop, .. } => (stop, answer.written.len()),
-        other => panic!("{other:?}"),
-    };
     let without_end = |most| {
         let mut generate = short(go_on(&ids, &[]), most);
         generate.top_logprobs = 1;
@@ -262,6 +258,142 @@ fn the_end_of_vllms_context_is_told_as_that() {
 fn vllm_wants_its_key() {
     let said = Bench::new(Limits::default()).try_load(entry(&server("vllm-key"), Api::Auto)).unwrap_err();
     assert!(said.contains("wants a key (HTTP 401)"), "{said}");
+}
+
+/// Why a reply ended, and with how many tokens.
+fn stop_of(answer: Answer) -> (StopReason, usize) {
+    match answer.end {
+        Event::Done { stop, .. } => (stop, answer.written.len()),
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn sglang_answers_with_the_odds_of_transformers_and_branches_by_ids() {
+    let (mut bench, loaded) = loaded("sglang", Api::Auto);
+    assert!(loaded.device.starts_with("SGLang at ") && loaded.context == 2041, "{loaded:?}");
+    for capability in [Capability::Ids, Capability::Continues, Capability::Scores, Capability::Watches] {
+        assert!(loaded.capabilities.has(capability), "{capability:?}");
+    }
+    bench.ask(Immediate::SetCapture(CapturePlan { watch: WATCHED.to_vec(), ..CapturePlan::default() }));
+    let answer = bench.generate(short(chat(QUESTION), 20));
+    assert_eq!(answer.text(), ANSWER.map(|(text, _)| text).concat());
+    assert!(matches!(answer.end, Event::Done { stop: StopReason::Eos, .. }), "{:?}", answer.end);
+    for (written, (text, top)) in answer.written.iter().zip(ANSWER) {
+        let step = &written.step;
+        assert_eq!((step.bytes.as_slice(), step.rank), (text.as_bytes(), 1));
+        close(step.candidates.iter().map(|candidate| candidate.logprob), &top);
+    }
+    let watched = |which: usize| answer.written.iter().map(move |written| written.watched[which].0.logprob);
+    close(watched(0), &[-9.7829, -9.2504, -10.3698, -10.4758, -13.2186, -0.05, -10.5164]);
+    close(watched(1), &[-15.719, -13.479, -16.07, -14.6637, -16.8379, -5.413, -16.8924]);
+
+    let Event::Vocabulary(vocabulary) = bench.ask(Immediate::Vocabulary) else { panic!() };
+    assert_eq!(vocabulary.spelt(&answer.prompt.ids), answer.prompt.text);
+    let marks = answer.prompt.ids.iter().filter(|id| vocabulary.kind(**id) == TokenKind::Control);
+    assert_eq!(marks.map(|id| id.0).collect::<Vec<_>>(), [1, 2, 1, 2, 1]);
+
+    let ids: Vec<i32> = answer.prompt.ids.iter().chain(&written_ids(&answer)[..5]).map(|id| id.0).collect();
+    let branch = bench.generate(short(go_on(&ids, &[4528]), 3));
+    assert_eq!((branch.written[0].index, branch.prompt.ids.len()), (1, 42));
+    assert_eq!(stop_of(branch), (StopReason::Length, 2));
+}
+
+#[test]
+fn that_sglangs_odds_are_those_after_the_temperature_is_found_out_and_said() {
+    let (mut bench, loaded) = loaded("sglang", Api::Auto);
+    assert_eq!(loaded.odds, crate::token::Odds::TopAfterSampling(20));
+    assert!(loaded.notes.iter().any(|note| note.contains("SGLANG_RETURN_ORIGINAL_LOGPROB=1")), "{loaded:?}");
+    let mut asked = short(chat(QUESTION), 1);
+    asked.sampling.temperature = 0.5;
+    let answer = bench.generate(asked);
+    let gap = |figures: &[f32]| figures[0] - figures[1];
+    let told: Vec<f32> = answer.written[0].step.candidates.iter().map(|choice| choice.logprob).collect();
+    close([gap(&told)], &[gap(&ANSWER[0].1) / 0.5]);
+}
+
+#[test]
+fn sglang_scores_a_text_and_a_reply_and_tells_the_bytes_of_halves_of_characters() {
+    let (mut bench, _) = loaded("sglang", Api::SgLang);
+    let text = "Hi €, 你好!";
+    let asked = bench.ask(Immediate::Tokenize { text: text.into(), special: false, begin: false });
+    let Event::Tokenized { tokens } = asked else { panic!("{asked:?}") };
+    let spelt: Vec<&[u8]> = tokens.iter().map(|(_, bytes)| bytes.as_slice()).collect();
+    assert_eq!(
+        (spelt.concat(), spelt[4], spelt[5]),
+        (text.as_bytes().to_vec(), &b"\xe4\xbd"[..], &b"\xa0"[..])
+    );
+    let ids: Vec<TokenId> = tokens.iter().map(|(id, _)| *id).collect();
+    let score = Score { ids, from: 1, top_logprobs: 2, interventions: Vec::new() };
+    let id = bench.send(Request::Job(Job::Score(Box::new(score))));
+    let steps = steps_of(bench.all(id));
+    close(
+        steps.iter().map(|step| step.logprob),
+        &[-20.3203, -5.793, -1.6745, -12.7666, -1.5114, -3.5081, -1.0527, -4.3947],
+    );
+    // It says no ranks, and the last of those that came may stand there only because it was read.
+    assert_eq!((steps[2].rank, steps[4].rank, steps[4].bytes.as_slice()), (1, 0, &b"\xa0"[..]));
+
+    let reply = [504, 3575, 282, 4649, 314, 7042, 30].map(TokenId).to_vec();
+    let rescore =
+        Rescore { prompt: chat(QUESTION).prompt, reply, top_logprobs: 1, interventions: Vec::new() };
+    let id = bench.send(Request::Job(Job::Rescore(Box::new(rescore))));
+    let Some(Event::Rescored(read)) = bench.all(id).pop() else { panic!() };
+    close(read.steps.iter().map(|step| step.logprob), &ANSWER.map(|(_, top)| top[0]));
+}
+
+#[test]
+fn sglang_goes_on_with_a_message_and_with_a_half_of_a_character() {
+    let (mut bench, _) = loaded("sglang", Api::SgLang);
+    let mut asked = short(chat(QUESTION), 20);
+    let Prompt::Chat { messages, continue_last, .. } = &mut asked.prompt else { panic!() };
+    messages.push(Message::new(crate::chat::Role::Assistant, "The capital"));
+    *continue_last = true;
+    let answer = bench.generate(asked);
+    assert_eq!(answer.text(), ANSWER[2..].iter().map(|(text, _)| *text).collect::<String>());
+    for (written, (_, top)) in answer.written.iter().zip(&ANSWER[2..]) {
+        close([written.step.logprob], &top[..1]);
+    }
+    // The prompt ends with the first two of a character's three tokens, and the reply within the next one.
+    let whole = [10813, 232, 227];
+    let ids: Vec<i32> = std::iter::repeat_n(whole, 8).flatten().chain([10813, 232]).collect();
+    let answer = bench.generate(short(go_on(&ids, &[]), 5));
+    let bytes: Vec<&[u8]> = answer.written.iter().map(|written| written.step.bytes.as_slice()).collect();
+    assert_eq!(bytes, [&b"\x89"[..], b"\xF0\x9F", b"\x8E", b"\x89", b"\xF0\x9F"]);
+}
+
+#[test]
+fn what_sglang_refuses_in_a_stream_is_a_sentence_and_no_token() {
+    let (mut bench, _) = loaded("sglang", Api::SgLang);
+    let mut asked = short(chat(QUESTION), 4);
+    asked.sampling.grammar = "root ::= \"a\" foo".into();
+    let answer = bench.generate(asked);
+    assert!(answer.written.is_empty(), "{:?}", answer.written);
+    let Event::Failed(failure) = answer.end else { panic!("{:?}", answer.end) };
+    assert!(failure.message.contains("Failed to compile ebnf grammar: EBNF parser error"), "{failure:?}");
+}
+
+#[test]
+fn the_end_of_sglangs_context_is_told_as_that() {
+    let (mut bench, loaded) = loaded("sglang-small", Api::Auto);
+    assert_eq!(loaded.context, 57);
+    let ids: Vec<i32> = (300..350).collect();
+    for (most, expected) in
+        [(0, (StopReason::Context, 7)), (30, (StopReason::Context, 7)), (7, (StopReason::Length, 7))]
+    {
+        let mut asked = short(go_on(&ids, &[]), most);
+        asked.top_logprobs = 1;
+        assert_eq!(stop_of(bench.generate(asked)), expected, "{most}");
+    }
+    let Event::Failed(failure) = bench.generate(go_on(&(300..357).collect::<Vec<_>>(), &[])).end else {
+        panic!()
+    };
+    assert_eq!(failure.kind, FailureKind::ContextFull);
+    // A text that fills it has all its figures.
+    let ids: Vec<TokenId> = (300..357).map(TokenId).collect();
+    let score = Score { ids, from: 1, top_logprobs: 1, interventions: Vec::new() };
+    let id = bench.send(Request::Job(Job::Score(Box::new(score))));
+    assert_eq!(steps_of(bench.all(id)).len(), 56);
 }
 
 /// The same in llama.cpp, which rounds activations to 8 bits before it multiplies.

@@ -75,11 +75,17 @@ impl<'a> Display<'a> {
 
     /// The shown token's way through the tried settings, or why it cannot be known.
     fn tried(&self) -> Result<Tried, String> {
-        let (Some(shown), Some((_, index)), Some(sampling)) =
+        let (Some(shown), Some((run, index)), Some(sampling)) =
             (self.shown_step(), self.drawing_run(), self.tried_sampling())
         else {
             return Err("no sampler drew this token".into());
         };
+        if run.odds().are_sampled() {
+            return Err(
+                "these odds are after the server's own samplers, so that no others can be tried on them"
+                    .into(),
+            );
+        }
         let vocabulary = shown.vocabulary.as_ref().and_then(|hash| self.view.vocabularies.get(hash));
         let vocabulary = vocabulary.ok_or("the vocabulary is not there")?;
         let pass = self.view.pass(shown.cursor());
@@ -109,7 +115,7 @@ impl<'a> Display<'a> {
 
     /// How likely the whole reply is under the settings of its run and under the tried ones.
     fn reply_odds(&self, run: RunId, at: TokenCursor) -> Option<ReplyOdds> {
-        let record = self.view.runs.get(&run)?;
+        let record = self.view.runs.get(&run).filter(|run| !run.odds().are_sampled())?;
         let vocabulary = self.view.vocabularies.get(record.vocabulary.as_ref()?)?;
         let tried = self.tried_sampling()?;
         let tokens = self.view.turn_tokens(self.view.chat.turn(at.turn)?);
