@@ -73,6 +73,7 @@ pub fn choices(key: &str) -> &'static [&'static str] {
         "ui.notify" => &["none", "title", "bell", "osc9"],
         "engine.overflow" => &["drop-oldest", "stop"],
         "engine.flash_attention" => &["auto", "on", "off"],
+        "engine.speculative" => &["off", "prompt", "mtp"],
         "engine.cache_type_k" | "engine.cache_type_v" => &["f32", "f16", "bf16", "q8_0", "q5_1", "q4_0"],
         _ => &[],
     }

@@ -25,6 +25,9 @@ pub(super) async fn new_entry(
         return Ok(None);
     }
     let entry = if name.starts_with("https://") || name.starts_with("http://") {
+        #[cfg(feature = "remote")]
+        crate::models::fetch::plain_addresses(name)
+            .map_err(|why| anyhow!("this cannot be fetched: {why}"))?;
         let path = name.split(['?', '#']).next().unwrap_or_default();
         Some(hub::named(Source::Url(name.to_owned()), path, models))
     } else {

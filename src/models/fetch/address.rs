@@ -1,7 +1,7 @@
 //! Addresses of models: `owner/repo:file.gguf` on the hub, and plain ones.
 //!
 //! Invariant: plain HTTP is used only where nobody between can matter: this machine, or the hub address
-//! that the user set, or a file whose checksum is known.
+//! that the user set.
 
 use reqwest::Url;
 
@@ -48,15 +48,13 @@ pub(super) fn hub_addresses(endpoint: &str, source: &str) -> Result<Vec<Url>, St
 ///
 /// # Errors
 /// What is wrong with it, as part of a sentence.
-pub(super) fn plain_addresses(source: &str, has_checksum: bool) -> Result<Vec<Url>, String> {
+pub fn plain_addresses(source: &str) -> Result<Vec<Url>, String> {
     let url = Url::parse(source).map_err(|error| format!("its address cannot be read ({error})"))?;
     match url.scheme() {
         "https" => {}
-        "http" if has_checksum || is_loopback(&url) => {}
+        "http" if is_loopback(&url) => {}
         "http" => {
-            return Err(
-                "an http:// address needs a `sha256` in the entry; or give an https:// one".to_owned()
-            );
+            return Err("plain http:// is used on this machine alone: give an https:// address".to_owned());
         }
         _ => return Err("its address must begin with https://".to_owned()),
     }
@@ -125,9 +123,9 @@ mod tests {
         for source in ["a/b", "a:c.gguf", "a/b/c:d.gguf", "a/b:", "a/b:../../c.gguf", "../b:c.gguf"] {
             assert!(hub_addresses(HUB, source).is_err(), "{source}");
         }
-        assert!(plain_addresses("http://example.org/a.gguf", false).is_err());
-        assert!(plain_addresses("http://example.org/a.gguf", true).is_ok());
-        assert!(plain_addresses("file:///etc/passwd", true).is_err());
+        assert!(plain_addresses("http://example.org/a.gguf").is_err());
+        assert!(plain_addresses("https://example.org/a.gguf").is_ok());
+        assert!(plain_addresses("file:///etc/passwd").is_err());
     }
 
     #[test]

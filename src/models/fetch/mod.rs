@@ -46,6 +46,8 @@ use std::path::PathBuf;
 
 use tokio_util::sync::CancellationToken;
 
+#[cfg(feature = "remote")]
+pub use address::plain_addresses;
 pub use error::FetchError;
 #[cfg(feature = "remote")]
 pub use remote::{Remote, client_for};

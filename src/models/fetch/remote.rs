@@ -65,7 +65,7 @@ impl Remote {
         let bad = |what: String| FetchError::BadSource { name: job.name(), what };
         let (urls, token) = match &job.entry.source {
             Source::Hf(source) => (hub_addresses(&self.endpoint, source).map_err(bad)?, self.token.as_ref()),
-            Source::Url(source) => (plain_addresses(source, job.entry.sha256.is_some()).map_err(bad)?, None),
+            Source::Url(source) => (plain_addresses(source).map_err(bad)?, None),
             Source::Path(_) | Source::Pip(_) | Source::Server(_) => return Ok(()),
         };
         urls.iter().try_for_each(|url| self.check_proxy(url))?;
