@@ -3,6 +3,7 @@
 //!
 //! Invariant: everything that crosses is plain data of [`protocol`]; no type of llama-cpp-2 leaves here.
 
+mod allowed;
 pub mod containment;
 pub mod model;
 pub(crate) mod prompt;

@@ -12,11 +12,11 @@ mod reading;
 mod replies;
 mod vocabulary;
 
-use std::collections::BTreeMap;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use self::model::{Control, Model};
+use super::allowed::{Allowed, Permit};
 use super::prompt::template::{self, Encoded, Template};
 use super::protocol::{
     CapturePlan, Envelope, Event, Failure, FailureKind, Generate, Inspection, Job, Prompt, Rendered,
@@ -101,8 +101,7 @@ struct Shared {
 
 #[derive(Default)]
 struct State {
-    /// How many more tokens a reply may write; one that is not named runs freely.
-    allowed: BTreeMap<RequestId, Option<u32>>,
+    allowed: Allowed,
     plan: CapturePlan,
     /// The worker stops for ever at its next step.
     hanging: bool,
@@ -136,30 +135,24 @@ impl Shared {
         }
     }
 
-    /// Takes one of the allowed tokens; says once that it waits for them. Whether the request was cancelled.
+    /// Takes one of the allowed tokens; says when it waits for them. Whether the request was cancelled.
     fn permit(&self, id: RequestId, emit: &dyn Fn(Event)) -> bool {
-        let mut said = false;
         let mut state = self.lock();
         loop {
             if self.requests.is_cancelled(id) {
                 return true;
             }
-            match state.allowed.get_mut(&id) {
-                Some(Some(0)) => {}
-                Some(Some(left)) => {
-                    *left -= 1;
-                    return false;
+            match state.allowed.take(id) {
+                Permit::Go => return false,
+                Permit::Wait { say: true } => {
+                    drop(state);
+                    emit(Event::Paused);
+                    state = self.lock();
                 }
-                Some(None) | None => return false,
+                Permit::Wait { say: false } => {
+                    state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
+                }
             }
-            if !said {
-                said = true;
-                drop(state);
-                emit(Event::Paused);
-                state = self.lock();
-                continue;
-            }
-            state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
         }
     }
 
@@ -225,7 +218,7 @@ impl Answers for Shared {
     }
 
     fn pace(&self, target: RequestId, allow: Option<u32>) {
-        self.lock().allowed.insert(target, allow);
+        self.lock().allowed.set(target, allow);
         self.changed.notify_all();
     }
 
@@ -276,7 +269,7 @@ impl Worker {
     fn answered(&self, id: RequestId, answer: Result<Event, Failure>) {
         (self.emit)(Envelope { id, event: answer.unwrap_or_else(Event::Failed) });
         let requests = &self.shared.requests;
-        self.shared.lock().allowed.retain(|other, _| *other != id && requests.is_open(*other));
+        self.shared.lock().allowed.retain(|other| other != id && requests.is_open(other));
     }
 
     fn load(&mut self, id: RequestId, entry: &ModelEntry, params: &LoadParams) -> Result<Event, Failure> {
@@ -313,7 +306,7 @@ impl Worker {
             return Ok(Event::Done { stop: StopReason::Cancelled, usage, timings });
         }
         // A word on the pace may have come while the request waited for its turn; it counts.
-        self.shared.lock().allowed.entry(id).or_insert(generate.allow);
+        self.shared.lock().allowed.begin(id, generate.allow);
         self.with_model(id, &|model, control| model.generate(generate, control))
     }
 

@@ -9,7 +9,7 @@ use super::http::Stream;
 use super::mend::Mender;
 use super::model::Model;
 use super::prompt::{Prepared, Reader};
-use super::refusal::{Refusal, kind_of_error, message_of};
+use super::refusal::{Refusal, in_own_terms, kind_of_error, message_of};
 use super::settings::Ask;
 use super::sse::{Event, Kind};
 use super::told::{self, Part};
@@ -129,7 +129,9 @@ impl<'a> Begun<'a> {
 
 /// What an error is that came in an answer.
 pub fn trouble(model: &Model, answer: &Value) -> Failure {
-    let said = message_of(answer).map(|said| model.http.quoted(&without_source(&said))).unwrap_or_default();
+    let said = message_of(answer)
+        .map(|said| model.http.quoted(&in_own_terms(&without_source(&said))))
+        .unwrap_or_default();
     let message = format!("{} reports an error: {said}", model.http.host);
     Failure { message, kind: kind_of_error(answer) }
 }

@@ -14,7 +14,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::key::Key;
 use super::mend::mended;
-use super::refusal::{Refusal, kind_of_error, message_of, said};
+use super::refusal::{Refusal, in_own_terms, kind_of_error, message_of, said};
 use super::sse::{self, Event, Events, Kind};
 use super::told;
 use crate::engine::protocol::{Failure, FailureKind};
@@ -406,7 +406,8 @@ impl Http {
             let text = String::from_utf8_lossy(&body);
             if is_page || text.trim_start().starts_with('<') { Value::Null } else { text.into() }
         });
-        let reason = message_of(&answer).map(|reason| self.quoted(&reason)).unwrap_or_default();
+        let reason =
+            message_of(&answer).map(|reason| self.quoted(&in_own_terms(&reason))).unwrap_or_default();
         let key_wanted = "name one in the model's entry, as key_env or key_file.";
         let message = match (number, &self.key) {
             (403, None) if !reason.is_empty() => {

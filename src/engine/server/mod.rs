@@ -46,6 +46,7 @@ pub use http::{Connect, Limits};
 
 use self::http::{Http, other};
 use self::model::Model;
+use super::allowed::{Allowed, Permit};
 use super::protocol::{
     CapturePlan, Envelope, Event, Failure, FailureKind, Inspection, Job, Prompt, Rendered, RequestId,
 };
@@ -92,8 +93,7 @@ struct Shared {
 
 #[derive(Default)]
 struct State {
-    /// How many more tokens a reply may give; one that is not named runs freely.
-    allowed: BTreeMap<RequestId, Option<u32>>,
+    allowed: Allowed,
     /// What ends a request that is being worked on.
     running: BTreeMap<RequestId, CancellationToken>,
     plan: CapturePlan,
@@ -135,23 +135,16 @@ impl Shared {
         }
     }
 
-    /// Takes one of the allowed tokens; says once that it waits for them. Whether the request was cancelled.
+    /// Takes one of the allowed tokens; says when it waits for them. Whether the request was cancelled.
     async fn permit(&self, id: RequestId, cancel: &CancellationToken) -> bool {
         let mut changed = self.changed.subscribe();
-        let mut said = false;
         loop {
             changed.mark_unchanged();
-            match self.lock().allowed.get_mut(&id) {
-                Some(Some(0)) => {}
-                Some(Some(left)) => {
-                    *left -= 1;
-                    return cancel.is_cancelled();
-                }
-                Some(None) | None => return cancel.is_cancelled(),
-            }
-            if !said {
-                said = true;
-                self.emit(id, Event::Paused);
+            let permit = self.lock().allowed.take(id);
+            match permit {
+                Permit::Go => return cancel.is_cancelled(),
+                Permit::Wait { say: true } => self.emit(id, Event::Paused),
+                Permit::Wait { say: false } => {}
             }
             tokio::select! {
                 () = cancel.cancelled() => return true,
@@ -212,7 +205,7 @@ impl Answers for Shared {
     }
 
     fn pace(&self, target: RequestId, allow: Option<u32>) {
-        self.lock().allowed.insert(target, allow);
+        self.lock().allowed.set(target, allow);
         self.changed.send_replace(());
     }
 
@@ -245,7 +238,7 @@ impl Jobs for Worker {
         }
         let mut state = shared.lock();
         state.running.remove(&id);
-        state.allowed.retain(|other, _| *other != id && shared.requests.is_open(*other));
+        state.allowed.retain(|other| other != id && shared.requests.is_open(other));
     }
 
     fn inspection(&mut self, id: RequestId, _: Inspection) {
@@ -261,7 +254,7 @@ impl Shared {
             Job::Generate(generate) => {
                 let model = self.model()?;
                 // A word on the pace may have come while the request waited for its turn; it counts.
-                self.lock().allowed.entry(id).or_insert(generate.allow);
+                self.lock().allowed.begin(id, generate.allow);
                 generate::generate(self, id, &model, &generate, cancel).await
             }
             Job::Score(score) => score::score(self, id, self.model()?.as_ref(), &score, cancel).await,

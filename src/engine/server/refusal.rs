@@ -166,6 +166,17 @@ fn words_of(value: &Value) -> Option<String> {
     }
 }
 
+/// A reason in the terms of glassbox, where the server's own would not help.
+pub fn in_own_terms(reason: &str) -> String {
+    if reason.contains("tokenizer.chat_template is not set") {
+        return "the model there has no chat template: ask with --raw".to_owned();
+    }
+    match reason.strip_prefix("repetition_penalty must") {
+        Some(rest) => format!("repeat_penalty must{rest}"),
+        None => reason.to_owned(),
+    }
+}
+
 /// A sentence with a reason behind it, where there is one.
 pub fn said(what: &str, reason: &str) -> String {
     let colon = if reason.is_empty() { "" } else { ": " };
@@ -218,6 +229,20 @@ mod tests {
         );
         assert_eq!(most("Requested prompt logprobs of 20, which is greater than max allowed: 0"), Some(0));
         assert_eq!((most("logprobs are not supported"), most("temperature must be at most 2")), (None, None));
+    }
+
+    #[test]
+    fn a_reason_names_what_glassbox_has() {
+        let untold = "Cannot use chat template functions because tokenizer.chat_template is not set and no template \
+                      argument was passed! For information about writing templates, see https://huggingface.co/docs";
+        assert_eq!(in_own_terms(untold), "the model there has no chat template: ask with --raw");
+        assert_eq!(
+            in_own_terms("repetition_penalty must be in (0, 2] (1.0 = no penalty), got 3.0."),
+            "repeat_penalty must be in (0, 2] (1.0 = no penalty), got 3.0."
+        );
+        for plain in ["top_p must be in (0, 1]", "unknown field `repetition_penalty`", ""] {
+            assert_eq!(in_own_terms(plain), plain);
+        }
     }
 
     #[test]
