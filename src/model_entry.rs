@@ -162,7 +162,7 @@ pub struct LoadParams {
     pub batch: u32,
     /// Flash attention.
     pub flash_attention: FlashAttention,
-    /// Data type of the KV cache: `f16`, `q8_0`, `q4_0`, `bf16`, `f32`.
+    /// Data type of the KV cache: `f32`, `f16`, `bf16`, `q8_0`, `q5_1`, `q4_0`.
     pub cache_type_k: CacheType,
     /// The same for V.
     pub cache_type_v: CacheType,

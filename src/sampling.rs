@@ -1,8 +1,8 @@
 //! Sampler settings and stages: one table of each, which settings, sandbox, columns, configuration, command line and the
 //! chain itself are made from. Plain data and arithmetic; the chain is built under `engine`.
 //!
-//! Invariant: settings are layered built-in → `[sampling]` → preset → model → chat → flags, each layer
-//! an [`SamplingOverrides`] put over the one below.
+//! Invariant: settings are layered built-in → `[sampling]` → what the model's makers recommend → the model's preset → the
+//! model → the chat's preset → the chat → flags, each layer a [`SamplingOverrides`] put over the one below.
 
 mod doubts;
 
@@ -365,7 +365,7 @@ pub fn setting(name: &str) -> Option<&'static SamplingSetting> {
 macro_rules! sampling_table {
     ($with:ident) => {
         $with! {
-            /// Divides the logits, 0 or more; 0 takes the likeliest token always.
+            /// Divides the logits, 0 or more; 0 always takes the likeliest token.
             temperature: f32 = 0.8, [at_least(0.0)],
                 About::number(0.05, 0.0, 5.0).slider(0.0, 2.0).first().tried(1);
             /// Dynamic temperature: range around the temperature, following the entropy; 0 is off.
@@ -380,7 +380,7 @@ macro_rules! sampling_table {
             /// Keep the smallest set whose probability reaches this, 0 to 1; 1 is off.
             top_p: f32 = 0.95, [probability],
                 SHARE.first().tried(3);
-            /// Keep tokens at least this times as likely as the likeliest, 0 to 1; 0 is off.
+            /// Keep tokens whose probability is at least this share of the likeliest's, 0 to 1; 0 is off.
             min_p: f32 = 0.05, [probability],
                 SHARE.first().tried(4);
             /// Locally typical sampling, 0 to 1; 1 is off.

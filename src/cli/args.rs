@@ -1,4 +1,4 @@
-//! The command line, as clap sees it. The table in the README is generated from nothing else.
+//! The command line, as clap sees it. The help, the completions and the manual pages are generated from nothing else.
 
 use std::path::PathBuf;
 
@@ -34,7 +34,7 @@ pub struct ChatArgs {
     /// Configuration file instead of the usual one
     #[arg(long, value_name = "FILE", env = "GLASSBOX_CONFIG")]
     pub config: Option<PathBuf>,
-    /// Theme
+    /// Theme: auto, one that comes with glassbox, or one of your own
     #[arg(long, value_name = "NAME")]
     pub theme: Option<String>,
     /// Speak to this persona: a file of the folder personas beside the configuration
@@ -67,7 +67,7 @@ pub enum Command {
     Ask(Box<AskArgs>),
     /// The tokens of a text: ids, pieces, bytes
     Tokenize(TokenizeArgs),
-    /// A chat as Markdown, JSON or a web page with every token's odds
+    /// A chat as Markdown, JSON, JSON Lines or a web page with every token's odds
     Export(ExportArgs),
     /// Chats of ChatGPT, Open WebUI, LM Studio and llama.cpp's web UI, and exports of glassbox, as chats here
     Import(ImportArgs),
@@ -77,7 +77,7 @@ pub enum Command {
     Compare(CompareArgs),
     /// One forward pass over a raw prompt, opened: lens, attention, neurons, attribution
     Inspect(InspectArgs),
-    /// The models of the catalogue, and what is on disk
+    /// The models: what is here, what can be fetched, what a file says of itself
     Models(ModelsArgs),
     /// Measure speed and memory on this machine
     Bench(BenchArgs),
@@ -139,7 +139,7 @@ pub struct TourArgs {
     #[command(flatten)]
     #[allow(missing_docs)]
     pub common: Common,
-    /// Theme
+    /// Theme: auto, one that comes with glassbox, or one of your own
     #[arg(long, value_name = "NAME")]
     pub theme: Option<String>,
 }
@@ -174,7 +174,7 @@ pub struct AskArgs {
     #[command(flatten)]
     #[allow(missing_docs)]
     pub common: Common,
-    /// The model of a server without an entry of its own, likewise `http://127.0.0.1:8080`
+    /// The model of a server without an entry of its own: `http://127.0.0.1:8080`, or with its name there after a #
     #[arg(long, value_name = "ADDRESS", conflicts_with = "model")]
     pub server: Option<String>,
     /// No chat template: the model goes on with the text as it is
@@ -198,10 +198,10 @@ pub struct AskArgs {
     /// A JSON schema that the reply follows; exits 1 if the reply is cut before its end
     #[arg(long, value_name = "FILE", conflicts_with = "grammar")]
     pub schema: Option<PathBuf>,
-    /// A grammar (GBNF, as llama.cpp reads it) that the reply follows, likewise
+    /// A grammar (GBNF, as llama.cpp reads it) that the reply follows; exits 1 likewise
     #[arg(long, value_name = "FILE")]
     pub grammar: Option<PathBuf>,
-    /// The reply as it was written, on a terminal too, where it is laid out as Markdown otherwise
+    /// The reply as it was written; without this, it is laid out as Markdown on a terminal
     #[arg(long)]
     pub plain: bool,
     /// What a thinking model thought goes to standard output too; otherwise it is only shown on a terminal
@@ -240,7 +240,7 @@ pub struct ConfigArgs {
 pub enum ConfigCommand {
     /// Print where the configuration file is, or would be
     Path,
-    /// Open it in $VISUAL or $EDITOR, then check it; one that is not there begins as the example, commented out
+    /// Open it in $VISUAL or $EDITOR (else vi), then check it; a new one begins as the example, commented out
     Edit,
     /// Say what is wrong with it, line by line; exits 1 if anything is
     Check,
@@ -295,7 +295,7 @@ pub struct Reading {
     /// Marks such as `<|im_end|>` in the text become control tokens
     #[arg(long)]
     pub special: bool,
-    /// The text is a message of the user's under the chat template; what follows it is the model's answer
+    /// The text is read as a user's message under the chat template; what follows it is the model's answer
     #[arg(long, conflicts_with = "special")]
     pub as_message: bool,
 }
@@ -303,7 +303,7 @@ pub struct Reading {
 /// `glassbox score`.
 #[derive(Debug, Args)]
 pub struct ScoreArgs {
-    /// Text files (UTF-8), each scored for itself as it is; `-` reads standard input
+    /// Text files (UTF-8), each scored by itself, as it is; `-` reads standard input
     #[arg(required = true, value_name = "FILE")]
     pub files: Vec<String>,
     #[command(flatten)]
@@ -315,7 +315,7 @@ pub struct ScoreArgs {
     #[command(flatten)]
     #[allow(missing_docs)]
     pub adapters: AdapterArgs,
-    /// The model of a server without an entry of its own, likewise `http://127.0.0.1:8080`
+    /// The model of a server without an entry of its own: `http://127.0.0.1:8080`, or with its name there after a #
     #[arg(long, value_name = "ADDRESS", conflicts_with = "model")]
     pub server: Option<String>,
     /// Candidates listed per token (with --json)
@@ -338,7 +338,7 @@ pub struct CompareArgs {
     /// The model that is held against it
     #[arg(value_name = "B")]
     pub other: String,
-    /// Text files (UTF-8), each read for itself; `-` reads standard input
+    /// Text files (UTF-8), each read by itself; `-` reads standard input
     #[arg(value_name = "FILE")]
     pub files: Vec<String>,
     /// A chat, by its id; `last` is the newest
@@ -373,7 +373,7 @@ pub struct InspectArgs {
     #[command(flatten)]
     #[allow(missing_docs)]
     pub adapters: AdapterArgs,
-    /// Position of the pass, from 0; negative counts from the end [default: the last]
+    /// Position of the pass, from 0; negative ones count from the end [default: the last]
     #[arg(long, value_name = "N", allow_negative_numbers = true)]
     pub at: Option<i64>,
     /// What to show, separated by commas
@@ -433,7 +433,7 @@ pub struct ModelsArgs {
 /// `glassbox models …`.
 #[derive(Debug, Subcommand)]
 pub enum ModelsCommand {
-    /// All models and whether they are here
+    /// All models, whether they are here, and those that suit this machine
     List {
         /// The models of a server instead: of the entry of that name, or at an address
         #[arg(long, value_name = "NAME")]
@@ -442,7 +442,7 @@ pub enum ModelsCommand {
         #[arg(long)]
         json: bool,
     },
-    /// Fetch models, several at once; what was broken off goes on where it stopped
+    /// Fetch models, several at once; one that was broken off goes on where it stopped
     Pull {
         /// A model's name; or owner/repo[:FILE] of Hugging Face, or an address, which then also gets an entry in the
         /// configuration. Without FILE the repository's files are listed
@@ -482,7 +482,7 @@ pub struct BenchArgs {
     /// Measure only the resident memory of `bare` or `full`, in this process (for the command itself)
     #[arg(long, hide = true)]
     pub memory_of: Option<String>,
-    /// Rounds; each measures everything once, side by side
+    /// Rounds, each of which measures everything once, side by side
     #[arg(long, default_value_t = 3)]
     pub rounds: u32,
     /// Tokens of the long chat

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 /// The four folders. None is created here.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Folders {
-    /// `config.toml` and `themes/`.
+    /// `config.toml`, `themes/` and `personas/`.
     pub config: PathBuf,
     /// The database and the models.
     pub data: PathBuf,

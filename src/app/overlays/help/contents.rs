@@ -83,7 +83,7 @@ const PLACES: [Place; 6] = [
     Place {
         title: "Keys in the inspector",
         contexts: &Context::INSPECTOR,
-        note: "What begins with a station's name counts there alone.",
+        note: "What begins with a station's name and a colon counts there alone.",
     },
     Place {
         title: "Keys everywhere",
