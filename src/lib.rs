@@ -66,9 +66,10 @@
 //!                    compute/  numbers (one pass over the vocabulary), parallel, graph (the model's matrices on
 //!                              other inputs), trial (whether this machine runs a backend's instructions)
 //!                    bench/    the engine's loop measured beside bare decoding, for `glassbox bench`
-//! models/        L1  the catalogue, fetching from the sources, GGUF headers read without loading; hub (what a repository
-//!                    offers), found (models of other apps), machine (what this one can run), recommended (what
-//!                    to fetch for it), unfinished (what a broken download has left), disk (room for it)
+//! models/        L1  the catalogue, fetching from the sources, GGUF headers read without loading; folder (where fetched
+//!                    files live), hub (what a repository offers), found (models of other apps), machine (what this
+//!                    one can run), recommended (what to fetch for it), unfinished (what a broken download has left),
+//!                    disk (room for it)
 //! store/         L1  SQLite on its own thread: schema, migrations, search and its index, the bin
 //! export/        L1  a conversation as JSON, JSON Lines, Markdown, one HTML page; a station as JSON; figures (what that and
 //!                    `inspect --json` share)
