@@ -155,7 +155,7 @@ impl TourArgs {
 /// What every headless command takes.
 #[derive(Debug, Default, Args)]
 pub struct Common {
-    /// Model: a name of the configuration, the path of a GGUF file, or the address of a server
+    /// Model: a name of the configuration, the path of a GGUF file, or, where one of a server will do, its address
     #[arg(short, long, value_name = "NAME")]
     pub model: Option<String>,
     /// Configuration file instead of the usual one

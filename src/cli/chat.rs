@@ -33,9 +33,8 @@ pub fn run(args: ChatArgs, tour: bool) -> anyhow::Result<u8> {
     if setup.flags.model.is_some() {
         setup.entry()?; // no other model answers in its place
     }
-    if let Some(name) = args.persona.as_ref().filter(|name| !setup.config.personas.contains_key(*name)) {
-        let names: Vec<&str> = setup.config.personas.keys().map(String::as_str).collect();
-        bail!("there is no persona named {name}. There are: {}", names.join(", "));
+    if let Some(name) = &args.persona {
+        setup.config.persona_named(name).map_err(anyhow::Error::msg)?;
     }
     let flags = setup.flags.clone();
     let file = setup.config_file.clone();

@@ -91,6 +91,16 @@ impl Chats {
         })
     }
 
+    /// The chat looked at last, here or on the screen.
+    ///
+    /// # Errors
+    /// When there is none, or the database does not answer.
+    pub(super) fn looked_at_last(&self) -> anyhow::Result<ConversationId> {
+        let heads = self.heads()?;
+        let last = heads.iter().max_by_key(|head| head.looked);
+        last.map(|head| head.id).context("there is no chat yet")
+    }
+
     /// The chat of that id; `last` is the newest.
     pub(super) fn find(&self, wanted: &str) -> anyhow::Result<ConversationId> {
         let heads = self.heads()?;

@@ -20,7 +20,7 @@ use super::session::Session;
 use super::setup::Setup;
 use crate::attachment::Attachment;
 use crate::chat::{Role, Run, StopReason};
-use crate::config::{self, Overflow};
+use crate::config::{self, Overflow, Persona};
 use crate::engine::protocol::{Event, Loaded, RequestId, TemplateSetting};
 use crate::model_entry::ModelEntry;
 use crate::reasoning::Form;
@@ -37,9 +37,13 @@ const HELP: &str = "Type a message and Enter. A line that ends with \\ goes on i
 /thoughts    what was thought for the last reply, by a model that thinks
 /set NAME VALUE  a sampler setting of this chat, such as /set temperature 0.5
 /system TEXT the system prompt of this chat
+/persona     the personas; /persona NAME speaks to one in this chat, /persona none to nobody in particular
 /help        these lines
 /quit        ends; so does the end of input. Ctrl+C stops a reply
 //text       sends /text as a message";
+
+const NO_PERSONA: &str =
+    "There is no persona yet: each is a file NAME.toml in the folder personas beside config.toml.\n";
 
 /// Runs the chat by lines; gives the exit code.
 ///
@@ -50,10 +54,19 @@ pub async fn run(args: &ChatArgs) -> anyhow::Result<u8> {
     setup.print_warnings();
     let which = match args.resume.as_deref() {
         None => Which::New,
-        Some("last") => Which::Last,
+        Some("last") => Which::Looked,
         Some(id) => Which::Id(id),
     };
+    let persona = args.persona.as_deref().map(|name| setup.config.persona_named(name)).transpose();
+    let persona = persona.map_err(anyhow::Error::msg)?;
     let mut kept = Kept::open(&setup, which)?;
+    kept.looked_at();
+    if let Some(persona) = persona {
+        persona.put_on(kept.settings(), &setup.config.presets);
+        if let Some(model) = wanted_model(&setup, persona) {
+            kept.settings().model = Some(model);
+        }
+    }
     if let (None, Some(model)) = (&args.model, &kept.settings().model) {
         setup.flags.model = Some(model.clone());
     }
@@ -79,6 +92,16 @@ pub async fn run(args: &ChatArgs) -> anyhow::Result<u8> {
     let (saved, _) = plain.kept.close();
     saved.map_err(anyhow::Error::msg)?;
     Ok(0)
+}
+
+/// The model that a persona speaks by; said where it cannot.
+fn wanted_model(setup: &Setup, persona: &Persona) -> Option<String> {
+    let model = persona.model.clone()?;
+    let known = setup.config.model_named(&model).is_some();
+    if !known {
+        super::note(&format!("the persona wants the model {model}, which is not configured"));
+    }
+    known.then_some(model)
 }
 
 /// The next message: a line, or several that end with `\`. Nothing at the end of input, and after Ctrl+C.
@@ -158,6 +181,7 @@ impl Plain {
             "model" => self.switch(argument).await?,
             "thoughts" if self.thoughts.is_empty() => write("Nothing was thought.\n")?,
             "thoughts" => write(&format!("{}\n", sanitize::for_copy(&self.thoughts)))?,
+            "persona" => self.persona(argument).await?,
             "system" => {
                 self.kept.settings().system = Some(argument.to_owned());
                 write(if argument.is_empty() {
@@ -191,7 +215,10 @@ impl Plain {
         let Some(id) = number.and_then(|at| self.listed.get(at)) else {
             return write("Give a number of the list that /chats shows.\n");
         };
-        self.kept.reopen(&id.to_string())?;
+        if let Err(error) = self.kept.reopen(&id.to_string()) {
+            return write(&format!("{}\n", super::sentence(&error)));
+        }
+        self.kept.looked_at();
         let (title, messages) = (self.kept.title().to_owned(), self.kept.messages(&self.vocabulary));
         write(&format!("Chat: {}\n", sanitize::for_display(&title)))?;
         for message in messages {
@@ -219,6 +246,33 @@ impl Plain {
                 write(&format!("{key} is {} in this chat.\n", value.trim()))
             }
             Err(why) => write(&format!("{why}\n")),
+        }
+    }
+
+    /// Lists the personas, or puts one on this chat.
+    async fn persona(&mut self, name: &str) -> anyhow::Result<()> {
+        let config = &self.setup.config;
+        if name.is_empty() {
+            let line = |(name, persona): (&String, &Persona)| {
+                let about = if persona.about.is_empty() { "" } else { ": " };
+                format!("{}\n", sanitize::for_display(&format!("{name}{about}{}", persona.about)))
+            };
+            let lines: String = config.personas.iter().map(line).collect();
+            return write(if lines.is_empty() { NO_PERSONA } else { &lines });
+        }
+        let persona = match config.persona_named(name) {
+            Ok(persona) => persona.clone(),
+            Err(_) if name == "none" => Persona::default(),
+            Err(why) => return write(&format!("{}\n", sanitize::for_display(&why))),
+        };
+        persona.put_on(self.kept.settings(), &config.presets);
+        write(&match name {
+            "none" => "No persona in this chat.\n".to_owned(),
+            _ => format!("{name} in this chat.\n"),
+        })?;
+        match wanted_model(&self.setup, &persona) {
+            Some(model) if model != self.entry.name => self.switch(&model).await,
+            _ => Ok(()),
         }
     }
 

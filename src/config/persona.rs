@@ -8,6 +8,7 @@ use std::path::Path;
 use super::checks::{anything, not_empty};
 use super::document::{Report, Section};
 use super::{Warning, load, sections};
+use crate::chat::ChatSettings;
 use crate::sampling::SamplingOverrides;
 
 /// See the module.
@@ -23,6 +24,16 @@ pub struct Persona {
     pub preset: Option<String>,
     /// Sampler settings of its own.
     pub sampling: SamplingOverrides,
+}
+
+impl Persona {
+    /// Gives a chat its system prompt and its settings, those of a preset where there is one of that name. The model is
+    /// left to who can load one.
+    pub(crate) fn put_on(&self, settings: &mut ChatSettings, presets: &BTreeMap<String, SamplingOverrides>) {
+        settings.system.clone_from(&self.system);
+        settings.preset = self.preset.clone().filter(|preset| presets.contains_key(preset));
+        settings.sampling = self.sampling.clone();
+    }
 }
 
 /// The personas of a folder by name, and what was wrong with their files.

@@ -381,6 +381,58 @@ fn a_chat_by_lines_is_a_chat_with_its_odds_and_is_kept() {
 }
 
 #[test]
+fn a_chat_by_lines_speaks_to_a_persona() {
+    let home = home();
+    let folder = home.path().join("config/personas");
+    std::fs::create_dir_all(&folder).unwrap();
+    std::fs::write(
+        folder.join("pirate.toml"),
+        "about = \"at sea\"\nsystem = \"Say arr.\"\nmodel = \"gemma-3-270m\"\n",
+    )
+    .unwrap();
+    std::fs::write(folder.join("lost.toml"), "system = \"Sigh.\"\nmodel = \"nowhere\"\n").unwrap();
+    let chat = || said(home.path(), &["export", "last", "--format", "json"], None);
+    let said_it = said(home.path(), &["--plain", "--persona", "pirate"], Some("hello there\n"));
+    assert!(said_it.contains("Loading gemma-3-270m") && said_it.contains("gemma-3-270m: "), "{said_it}");
+    assert!(chat().contains("Say arr."), "{}", chat());
+
+    let lines = "/persona\n/persona zork\n/persona lost\nhello again\n/persona none\n/persona pirate\n";
+    let said_it = said(home.path(), &["--plain"], Some(lines));
+    assert!(said_it.contains("lost\npirate: at sea\n"), "{said_it}");
+    assert!(said_it.contains("there is no persona zork; there are: lost, pirate\n"), "{said_it}");
+    assert!(
+        said_it.contains("lost in this chat.\n") && said_it.contains("No persona in this chat.\n"),
+        "{said_it}"
+    );
+    assert!(said_it.contains("gemma-3-270m answers now.\n"), "{said_it}");
+    assert!(chat().contains("Sigh."), "{}", chat());
+
+    for arguments in [&["--plain", "--persona", "pirat"][..], &["--plain", "--persona", "zork"]] {
+        let output = glassbox(home.path(), arguments, Some("hello\n"));
+        let errors = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(
+            !output.status.success() && errors.contains("there is no persona "),
+            "{arguments:?}: {errors}"
+        );
+    }
+}
+
+#[test]
+fn a_chat_by_lines_is_resumed_where_one_was_looked_at_last() {
+    let home = home();
+    said(home.path(), &["--plain"], Some("the first\n"));
+    said(home.path(), &["--plain"], Some("the second\n"));
+    let resumed = || said(home.path(), &["--plain", "--resume"], Some("/again\n/odds\n/chats\n"));
+    let of = |text: &str| said(home.path(), &["export", text, "--format", "json"], None);
+    assert!(resumed().contains("1. the second\n2. the first\n"));
+    // Opened, and nothing written in it: it is looked at all the same.
+    let opened = said(home.path(), &["--plain"], Some("/chats\n/open 2\n"));
+    assert!(opened.contains("You: the first\n"), "{opened}");
+    said(home.path(), &["--plain", "--resume"], Some("one more\n"));
+    assert!(of("last").contains("the first") && of("last").contains("one more"), "{}", of("last"));
+}
+
+#[test]
 fn what_concerns_the_template_is_said_only_where_one_is_used() {
     let home = home();
     std::fs::create_dir_all(home.path().join("config")).unwrap();

@@ -59,27 +59,15 @@ impl App {
 
     /// `/persona NAME`: the chat takes its system prompt, settings and model; `none` takes them away.
     pub(crate) fn persona_named(&mut self, name: &str) -> bool {
-        let persona = match self.config.personas.get(name) {
-            Some(persona) => persona.clone(),
-            None if name == "none" => crate::config::Persona::default(),
-            None => {
-                let near = fuzzy::nearest(name, self.config.personas.keys().map(String::as_str));
-                let names: Vec<&str> = self.config.personas.keys().map(String::as_str).collect();
-                let hint = match near {
-                    Some(near) => format!("did you mean {near}?"),
-                    None if names.is_empty() => {
-                        "one is a file personas/NAME.toml beside the configuration".to_owned()
-                    }
-                    None => format!("there are: {}", names.join(", ")),
-                };
-                self.out.warn(format!("there is no persona {name}; {hint}"));
+        let persona = match self.config.persona_named(name) {
+            Ok(persona) => persona.clone(),
+            Err(_) if name == "none" => crate::config::Persona::default(),
+            Err(why) => {
+                self.out.warn(why);
                 return false;
             }
         };
-        let settings = &mut self.talk.chat.settings;
-        settings.system = persona.system;
-        settings.preset = persona.preset.filter(|preset| self.config.presets.contains_key(preset));
-        settings.sampling = persona.sampling;
+        persona.put_on(&mut self.talk.chat.settings, &self.config.presets);
         self.talk.settings_changed(with!(self), &mut self.out);
         self.out.say(match name {
             "none" => "no persona in this chat".to_owned(),

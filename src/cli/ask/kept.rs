@@ -27,6 +27,8 @@ pub enum Which<'a> {
     New,
     /// The one written in last.
     Last,
+    /// The one looked at last.
+    Looked,
     /// The one of that id.
     Id(&'a str),
 }
@@ -47,23 +49,12 @@ impl Kept {
     /// When there is no such chat, or the database cannot be opened.
     pub fn open(setup: &Setup, which: Which<'_>) -> anyhow::Result<Self> {
         let database = setup.folders.database();
-        let wanted = match which {
-            Which::New => {
-                return Ok(Self::with(
-                    Chats::open(&database)?,
-                    empty_chat(ConversationId(random_id())),
-                    BTreeMap::new(),
-                ));
-            }
-            Which::Last => "last",
-            Which::Id(id) => id,
-        };
-        let chats = Chats::existing(&database)?;
-        let id = chats.find(wanted)?;
-        let (conversation, runs) = chats.conversation(id)?;
-        if conversation.turns.iter().any(|turn| turn.state == TurnState::Streaming) {
-            bail!("a reply is being written in this chat by another glassbox; ask again when it has ended");
+        if which == Which::New {
+            let new = empty_chat(ConversationId(random_id()));
+            return Ok(Self::with(Chats::open(&database)?, new, BTreeMap::new()));
         }
+        let chats = Chats::existing(&database)?;
+        let (conversation, runs) = opened(&chats, which)?;
         Ok(Self::with(chats, conversation, runs))
     }
 
@@ -170,11 +161,18 @@ impl Kept {
     /// Another stored chat instead.
     ///
     /// # Errors
-    /// When there is no such chat.
+    /// When there is no such chat, or another glassbox writes a reply in it.
     pub fn reopen(&mut self, id: &str) -> anyhow::Result<()> {
-        let id = self.chats.find(id)?;
-        (self.conversation, self.runs) = self.chats.conversation(id)?;
+        (self.conversation, self.runs) = opened(&self.chats, Which::Id(id))?;
         Ok(())
+    }
+
+    /// The chat is looked at now; one that is not stored yet is so with its first reply.
+    pub fn looked_at(&self) {
+        if !self.conversation.turns.is_empty() {
+            let Conversation { head, place, .. } = &self.conversation;
+            self.chats.store.send(Command::PutPlace(head.id, place.clone()));
+        }
     }
 
     /// The stored chats, newest first.
@@ -242,6 +240,20 @@ impl Kept {
             leaf: *leaf,
         });
     }
+}
+
+/// A stored chat and what its replies were made under.
+fn opened(chats: &Chats, which: Which<'_>) -> anyhow::Result<(Conversation, BTreeMap<RunId, Run>)> {
+    let id = match which {
+        Which::Looked => chats.looked_at_last()?,
+        Which::Id(id) => chats.find(id)?,
+        Which::Last | Which::New => chats.find("last")?,
+    };
+    let (conversation, runs) = chats.conversation(id)?;
+    if conversation.turns.iter().any(|turn| turn.state == TurnState::Streaming) {
+        bail!("a reply is being written in this chat by another glassbox; ask again when it has ended");
+    }
+    Ok((conversation, runs))
 }
 
 fn turn(parent: Option<TurnId>, role: Role, now_ms: i64) -> Turn {
