@@ -65,6 +65,7 @@ impl Place {
             self.deed("remove", "open/adapter.gguf"),
             format!("connect {tcp}"),
             format!("send {udp}"),
+            format!("signal {}", std::process::id()),
             "start /bin/true".to_owned(),
             "become /bin/true".to_owned(),
         ]

@@ -22,6 +22,7 @@ pub fn attempt(deed: &str) -> Option<io::Result<()>> {
         "socket" => connect_to_socket(what),
         "start" => Command::new(what).status().map(drop),
         "become" => become_program(what),
+        "signal" => signal(what),
         "thread" => std::thread::Builder::new().spawn(|| ()).map(drop),
         _ => return None,
     })
@@ -37,6 +38,13 @@ fn become_program(program: &str) -> io::Result<()> {
     Err(std::os::unix::process::CommandExt::exec(&mut Command::new(program)))
 }
 
+/// Asks for the signal that does nothing to be sent to the process of that id.
+#[cfg(unix)]
+fn signal(process: &str) -> io::Result<()> {
+    let process = process.parse().ok().and_then(rustix::process::Pid::from_raw);
+    Ok(rustix::process::test_kill_process(process.ok_or(io::ErrorKind::InvalidInput)?)?)
+}
+
 #[cfg(not(unix))]
 fn connect_to_socket(_: &str) -> io::Result<()> {
     Err(io::ErrorKind::Unsupported.into())
@@ -44,5 +52,10 @@ fn connect_to_socket(_: &str) -> io::Result<()> {
 
 #[cfg(not(unix))]
 fn become_program(_: &str) -> io::Result<()> {
+    Err(io::ErrorKind::Unsupported.into())
+}
+
+#[cfg(not(unix))]
+fn signal(_: &str) -> io::Result<()> {
     Err(io::ErrorKind::Unsupported.into())
 }

@@ -29,6 +29,9 @@ const PROCESSES: &[c_long] = &[
     libc::SYS_pidfd_send_signal,
     libc::SYS_kcmp,
     libc::SYS_kill,
+    // Older than `tgkill`: it names a thread alone, of whatever process. Of C's libraries only musl's `raise` uses it,
+    // which is a fault's way to its end; refused, it takes another.
+    libc::SYS_tkill,
     libc::SYS_rt_sigqueueinfo,
     libc::SYS_rt_tgsigqueueinfo,
     libc::SYS_setns,
@@ -206,6 +209,16 @@ mod tests {
         let refused = |network, call| refusals(network).unwrap().contains_key(&call);
         assert!(refused(Network::None, libc::SYS_connect) && !refused(Network::Any, libc::SYS_connect));
         assert!(refused(Network::None, libc::SYS_execve) && refused(Network::Any, libc::SYS_execve));
+    }
+
+    #[test]
+    fn no_call_ends_another_process() {
+        let rules = refusals(Network::Any).unwrap();
+        let whole = [libc::SYS_kill, libc::SYS_tkill, libc::SYS_rt_sigqueueinfo, libc::SYS_rt_tgsigqueueinfo];
+        for call in whole.into_iter().chain([libc::SYS_pidfd_send_signal]) {
+            assert!(rules.get(&call).is_some_and(Vec::is_empty), "call {call} is not refused outright");
+        }
+        assert_eq!(rules[&libc::SYS_tgkill].len(), 1, "its own threads alone");
     }
 
     #[test]
