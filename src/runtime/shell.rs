@@ -9,6 +9,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use anyhow::Context as _;
 use crossterm::event::{Event, EventStream, KeyEvent};
+use futures_util::stream::{SelectAll, select_all};
 use futures_util::{FutureExt as _, StreamExt as _};
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
@@ -54,7 +55,7 @@ pub(super) struct Shell {
     pub(super) look: Look,
     pub(super) screen: terminal::Screen,
     pub(super) cache: ui::cache::Cache,
-    pub(super) input: Option<EventStream>,
+    pub(super) input: Option<Input>,
     pub(super) messages: UnboundedSender<Msg>,
     pub(super) store: Store,
     pub(super) engine: Option<(EngineId, Box<dyn Engine>)>,
@@ -119,7 +120,7 @@ pub(super) async fn run(options: Options) -> anyhow::Result<u8> {
         cache: ui::cache::Cache::coloured_aside(move || {
             let _ = to_cache.send(Msg::Coloured); // the app may have ended
         }),
-        input: Some(EventStream::new()),
+        input: Some(listen()),
         messages,
         store,
         engine: None,
@@ -456,7 +457,7 @@ impl Shell {
         self.links.forget();
         self.laid_aside = false;
         let taken = terminal::retake(&mut self.screen, self.app.config.ui.mouse);
-        self.input = Some(EventStream::new());
+        self.input = Some(listen());
         taken?;
         terminal::set_title(&self.title);
         if let Ok(size) = self.screen.size() {
@@ -529,8 +530,17 @@ fn leads_back(event: &Event) -> bool {
     matches!(event, Event::Key(key) if is_press(key)) || matches!(event, Event::Paste(_))
 }
 
+/// Events of the terminal, looked for only once there are some. Asked itself, crossterm's stream gives up its turn some
+/// seven times before it says that there is nothing, because a thread of its own waits with the lock in its hand; and it
+/// is asked with every token.
+pub(super) type Input = SelectAll<EventStream>;
+
+fn listen() -> Input {
+    select_all([EventStream::new()])
+}
+
 /// Events of the terminal; never ready while it is given away.
-async fn next_event(input: &mut Option<EventStream>) -> Option<std::io::Result<Event>> {
+async fn next_event(input: &mut Option<Input>) -> Option<std::io::Result<Event>> {
     match input {
         Some(stream) => stream.next().await,
         None => std::future::pending().await,

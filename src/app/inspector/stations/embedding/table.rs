@@ -131,7 +131,9 @@ impl Inspector {
     /// Whether the display waits for what the table says of the next token: else a fast reply would always be
     /// ahead of its answers.
     pub(crate) fn awaits_table(&self, view: ChatView<'_>) -> bool {
-        let Some(embed) = self.display(view).embed_wanted().filter(|_| self.display(view).follows_table())
+        // Asked with every token, so that what costs nothing comes first.
+        let Some(embed) =
+            self.display(view).follows_table().then(|| self.display(view).embed_wanted()).flatten()
         else {
             return false;
         };
