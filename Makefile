@@ -36,9 +36,13 @@ run: build ## set up, build, start the chat (it fetches its default model)
 # Backends that are chosen at start, by what the machine has, cannot go with code for this machine alone.
 NATIVE := $(if $(findstring dynamic-backends,$(FEATURES)),RUSTFLAGS=,)
 
+# Who runs it needs neither what makes a second build of it quicker nor lines of its source in a debugger; `cargo build
+# --release` has both.
+TO_USE = CARGO_INCREMENTAL=0 CARGO_PROFILE_RELEASE_DEBUG=0
+
 build: $(ENV) ## the release binary, target/release/glassbox
 	@$(call say,Compiling llama.cpp and then glassbox (once; later builds take a minute or two),target/release/glassbox,16,1)
-	@$(WITH) $(NATIVE) cargo build --release --locked --bin glassbox $(if $(FEATURES),--features $(FEATURES)) $(CARGO_FLAGS)
+	@$(WITH) $(NATIVE) $(TO_USE) cargo build --release --locked --bin glassbox $(if $(FEATURES),--features $(FEATURES)) $(CARGO_FLAGS)
 
 test: announced fmt clippy deny models docs minimal ## everything that CI runs, the real models included
 	@$(call say,Compiling the tests and running them,,16,17)
@@ -99,7 +103,7 @@ models: $(ENV) ## fetch the two models that the tests use (accepts Gemma's terms
 	@GLASSBOX_HOME="$(TEST_HOME)" ./target/release/glassbox models pull gemma-3-270m --accept-licence
 
 bench: models ## the measurements, as tables
-	@$(WITH) cargo build --release --locked --bin glassbox $(CARGO_FLAGS)
+	@$(WITH) $(TO_USE) cargo build --release --locked --bin glassbox $(CARGO_FLAGS)
 	@GLASSBOX_HOME="$(TEST_HOME)" ./target/release/glassbox bench $(ARGS)
 	@$(WITH) cargo bench --locked --quiet --bench app $(CARGO_FLAGS)
 
@@ -111,7 +115,7 @@ pictures: models ## the README's pictures, made by the program itself
 # What people install without compiling (packaging/README.md). Built apart, since it is code for any machine of its kind:
 # on Linux with llama.cpp's backends as libraries, of which the fitting ones are loaded at start.
 PACKAGE_FEATURES ?= $(if $(filter Darwin,$(shell uname)),metal,dynamic-backends)
-PACKAGE_ENV = RUSTFLAGS= GLASSBOX_PACKAGE=1 CARGO_TARGET_DIR=target/package/build
+PACKAGE_ENV = RUSTFLAGS= $(TO_USE) GLASSBOX_PACKAGE=1 CARGO_TARGET_DIR=target/package/build
 
 package: $(ENV) ## an archive for others to install, with its checksum, in target/package/dist
 	@$(WITH) $(PACKAGE_ENV) cargo build --release --locked --bin glassbox --features $(PACKAGE_FEATURES) $(CARGO_FLAGS)
