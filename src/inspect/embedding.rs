@@ -27,24 +27,30 @@ pub fn dot(a: &[f32], b: &[f32]) -> f32 {
     let (a, a_rest) = a[..length].as_chunks::<LANES>();
     let (b, b_rest) = b[..length].as_chunks::<LANES>();
     let mut sums = [0.0_f32; LANES];
-    // Indexed on purpose: iterator calls that the compiler does not inline cost several times the arithmetic, and attention
-    // over a long chat does this a million times.
+    // Attention over a long chat does this a million times. It is indexed, since iterator calls that the compiler does not
+    // inline cost several times the arithmetic; and no place in the sums hangs on a variable, which would keep them in memory
+    // and cost as much again.
     for at in 0..length / LANES {
         for lane in 0..LANES {
             sums[lane] += a[at][lane] * b[at][lane];
         }
     }
-    for (at, value) in a_rest.iter().enumerate() {
-        sums[at] += value * b_rest[at];
-    }
-    let mut lanes = LANES;
-    while lanes > 1 {
-        lanes /= 2;
-        for lane in 0..lanes {
-            sums[lane] += sums[lane + lanes];
+    if !a_rest.is_empty() {
+        let (a, b) = (padded(a_rest), padded(b_rest));
+        for lane in 0..LANES {
+            sums[lane] += a[lane] * b[lane];
         }
     }
-    sums[0]
+    let eight: [f32; LANES / 2] = std::array::from_fn(|at| sums[at] + sums[at + LANES / 2]);
+    let four: [f32; LANES / 4] = std::array::from_fn(|at| eight[at] + eight[at + LANES / 4]);
+    (four[0] + four[2]) + (four[1] + four[3])
+}
+
+/// The end of a row, with zeros behind it.
+fn padded(rest: &[f32]) -> [f32; LANES] {
+    let mut whole = [0.0; LANES];
+    whole[..rest.len()].copy_from_slice(rest);
+    whole
 }
 
 /// Euclidean length.
