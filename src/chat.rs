@@ -281,6 +281,12 @@ pub struct ConversationHead {
 }
 
 impl ConversationHead {
+    /// Orders chats by when they were looked at last; those that never were, as of earlier versions, by their last change.
+    #[must_use]
+    pub fn last_look(&self) -> (i64, i64) {
+        (self.looked, self.updated_ms)
+    }
+
     /// The entry of a chat that holds nothing yet.
     #[must_use]
     pub fn new(id: ConversationId) -> Self {

@@ -97,7 +97,7 @@ impl Chats {
     /// When there is none, or the database does not answer.
     pub(super) fn looked_at_last(&self) -> anyhow::Result<ConversationId> {
         let heads = self.heads()?;
-        let last = heads.iter().max_by_key(|head| head.looked);
+        let last = heads.iter().max_by_key(|head| head.last_look());
         last.map(|head| head.id).context("there is no chat yet")
     }
 
@@ -158,6 +158,7 @@ impl Chats {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::chat::{ChatSettings, Place};
 
     #[test]
     fn where_there_is_no_chat_none_is_named() {
@@ -166,5 +167,20 @@ mod tests {
         for wanted in ["last", "7"] {
             assert_eq!(chats.find(wanted).unwrap_err().to_string(), "there is no chat yet");
         }
+    }
+
+    #[test]
+    fn of_chats_that_were_never_looked_at_the_one_changed_last_is_resumed() {
+        let folder = tempfile::tempdir().unwrap();
+        let chats = Chats::open(&folder.path().join("chats.db")).unwrap();
+        assert_eq!(chats.looked_at_last().unwrap_err().to_string(), "there is no chat yet");
+        for id in [1, 2] {
+            let head = ConversationHead { updated_ms: id, ..ConversationHead::new(ConversationId(id)) };
+            let settings = ChatSettings::default();
+            chats.store.send(Command::PutConversation { head, settings, leaf: None });
+        }
+        assert_eq!(chats.looked_at_last().unwrap(), ConversationId(2));
+        chats.store.send(Command::PutPlace(ConversationId(1), Place::default()));
+        assert_eq!(chats.looked_at_last().unwrap(), ConversationId(1));
     }
 }

@@ -20,7 +20,7 @@ use super::session::Session;
 use super::setup::Setup;
 use crate::attachment::Attachment;
 use crate::chat::{Role, Run, StopReason};
-use crate::config::{self, Overflow, Persona};
+use crate::config::{self, NO_PERSONA, Overflow, Persona};
 use crate::engine::protocol::{Event, Loaded, RequestId, TemplateSetting};
 use crate::model_entry::ModelEntry;
 use crate::reasoning::Form;
@@ -42,9 +42,6 @@ const HELP: &str = "Type a message and Enter. A line that ends with \\ goes on i
 /quit        ends; so does the end of input. Ctrl+C stops a reply
 //text       sends /text as a message";
 
-const NO_PERSONA: &str =
-    "There is no persona yet: each is a file NAME.toml in the folder personas beside config.toml.\n";
-
 /// Runs the chat by lines; gives the exit code.
 ///
 /// # Errors
@@ -57,15 +54,14 @@ pub async fn run(args: &ChatArgs) -> anyhow::Result<u8> {
         Some("last") => Which::Looked,
         Some(id) => Which::Id(id),
     };
-    let persona = args.persona.as_deref().map(|name| setup.config.persona_named(name)).transpose();
-    let persona = persona.map_err(anyhow::Error::msg)?;
+    let named = |name: &String| Ok((name.clone(), setup.config.persona_named(name)?.clone()));
+    let persona = args.persona.as_ref().map(named).transpose().map_err(|why: String| anyhow::anyhow!(why))?;
     let mut kept = Kept::open(&setup, which)?;
     kept.looked_at();
-    if let Some(persona) = persona {
-        persona.put_on(kept.settings(), &setup.config.presets);
-        if let Some(model) = wanted_model(&setup, persona) {
-            kept.settings().model = Some(model);
-        }
+    if let Some((name, persona)) = persona
+        && let Some(model) = put_on(&setup, &name, &persona, &mut kept)
+    {
+        kept.settings().model = Some(model);
     }
     if let (None, Some(model)) = (&args.model, &kept.settings().model) {
         setup.flags.model = Some(model.clone());
@@ -94,14 +90,12 @@ pub async fn run(args: &ChatArgs) -> anyhow::Result<u8> {
     Ok(0)
 }
 
-/// The model that a persona speaks by; said where it cannot.
-fn wanted_model(setup: &Setup, persona: &Persona) -> Option<String> {
-    let model = persona.model.clone()?;
-    let known = setup.config.model_named(&model).is_some();
-    if !known {
-        super::note(&format!("the persona wants the model {model}, which is not configured"));
-    }
-    known.then_some(model)
+/// Gives the chat a persona; tells the model that it speaks by, or says that there is none of that name.
+fn put_on(setup: &Setup, name: &str, persona: &Persona, kept: &mut Kept) -> Option<String> {
+    setup.config.put_on(name, persona, kept.settings()).unwrap_or_else(|why| {
+        super::note(&why);
+        None
+    })
 }
 
 /// The next message: a line, or several that end with `\`. Nothing at the end of input, and after Ctrl+C.
@@ -258,19 +252,18 @@ impl Plain {
                 format!("{}\n", sanitize::for_display(&format!("{name}{about}{}", persona.about)))
             };
             let lines: String = config.personas.iter().map(line).collect();
-            return write(if lines.is_empty() { NO_PERSONA } else { &lines });
+            return write(&if lines.is_empty() { format!("{NO_PERSONA}\n") } else { lines });
         }
-        let persona = match config.persona_named(name) {
-            Ok(persona) => persona.clone(),
-            Err(_) if name == "none" => Persona::default(),
+        let persona = match config.persona_or_none(name) {
+            Ok(persona) => persona,
             Err(why) => return write(&format!("{}\n", sanitize::for_display(&why))),
         };
-        persona.put_on(self.kept.settings(), &config.presets);
+        let model = put_on(&self.setup, name, &persona, &mut self.kept);
         write(&match name {
             "none" => "No persona in this chat.\n".to_owned(),
             _ => format!("{name} in this chat.\n"),
         })?;
-        match wanted_model(&self.setup, &persona) {
+        match model {
             Some(model) if model != self.entry.name => self.switch(&model).await,
             _ => Ok(()),
         }

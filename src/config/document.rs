@@ -10,7 +10,7 @@ use toml::de::{DeTable, DeValue};
 
 use super::Warning;
 use super::near::key_meant;
-pub(crate) use super::near::{did_you_mean, nearest};
+pub(crate) use super::near::{begins, did_you_mean, nearest, nearest_or_begun};
 use super::setting::Setting;
 use crate::model_entry::without_secrets;
 

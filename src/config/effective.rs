@@ -4,8 +4,7 @@
 
 use std::path::{Path, PathBuf};
 
-use super::document::nearest;
-use super::{Config, Persona};
+use super::Config;
 use crate::chat::{ChatSettings, Intervention, TemplateValues, in_use};
 use crate::model_entry::{LoadParams, ModelEntry, Server, Source, without_secrets};
 use crate::sampling::Sampling;
@@ -20,24 +19,6 @@ impl Config {
         let configured = self.models.iter().find(|model| model.name == name).cloned();
         let configured = configured.or_else(|| self.served(name));
         configured.or_else(|| is_path(name).then(|| file_entry(name))).or_else(|| server_entry(name))
-    }
-
-    /// The persona of that name.
-    ///
-    /// # Errors
-    /// With a sentence where there is none: the name that may have been meant, or those there are.
-    pub fn persona_named(&self, name: &str) -> Result<&Persona, String> {
-        let names = || self.personas.keys().map(String::as_str);
-        self.personas.get(name).ok_or_else(|| {
-            let hint = match nearest(name, names()) {
-                Some(near) => format!("did you mean {near}?"),
-                None if self.personas.is_empty() => {
-                    "one is a file personas/NAME.toml beside the configuration".to_owned()
-                }
-                None => format!("there are: {}", names().collect::<Vec<_>>().join(", ")),
-            };
-            format!("there is no persona {name}; {hint}")
-        })
     }
 
     /// The entry of `NAME#ID`, where an entry of that name is a server's.

@@ -31,7 +31,7 @@ use std::fmt;
 pub use folders::Folders;
 pub use lines::Lines;
 pub use load::{FILE_LIMIT, Flags, MODEL_FLAG, Sources, is_of_environment, load, read_file};
-pub use persona::{Persona, personas};
+pub use persona::{NO_PERSONA, Persona, personas};
 pub use sampler_setting::sampler_setting;
 pub use write::{WriteError, add_model, add_model_to, set_key, write_atomically};
 

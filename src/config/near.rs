@@ -27,6 +27,19 @@ pub(crate) fn nearest<'a>(name: &str, candidates: impl Iterator<Item = &'a str>)
         .map(|(.., candidate)| candidate)
 }
 
+/// The same, else one that the name begins, however short it is.
+pub(crate) fn nearest_or_begun<'a>(name: &str, candidates: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+    let candidates: Vec<&str> = candidates.collect();
+    let begun = || candidates.iter().copied().find(|candidate| !name.is_empty() && begins(candidate, name));
+    nearest(name, candidates.iter().copied()).or_else(begun)
+}
+
+/// Whether a text begins so, in whatever case.
+pub(crate) fn begins(text: &str, beginning: &str) -> bool {
+    let mut rest = text.chars().flat_map(char::to_lowercase);
+    beginning.chars().flat_map(char::to_lowercase).all(|wanted| rest.next() == Some(wanted))
+}
+
 /// What llama.cpp, Ollama and others call a setting, and its name here.
 const ELSEWHERE: [(&str, &str); 14] = [
     ("ctx", "context"),

@@ -7,7 +7,8 @@ use std::path::Path;
 
 use super::checks::{anything, not_empty};
 use super::document::{Report, Section};
-use super::{Warning, load, sections};
+use super::near::nearest_or_begun;
+use super::{Config, Warning, load, sections};
 use crate::chat::ChatSettings;
 use crate::sampling::SamplingOverrides;
 
@@ -26,13 +27,60 @@ pub struct Persona {
     pub sampling: SamplingOverrides,
 }
 
-impl Persona {
-    /// Gives a chat its system prompt and its settings, those of a preset where there is one of that name. The model is
-    /// left to who can load one.
-    pub(crate) fn put_on(&self, settings: &mut ChatSettings, presets: &BTreeMap<String, SamplingOverrides>) {
-        settings.system.clone_from(&self.system);
-        settings.preset = self.preset.clone().filter(|preset| presets.contains_key(preset));
-        settings.sampling = self.sampling.clone();
+/// What is said where the personas would be listed.
+pub const NO_PERSONA: &str =
+    "there is no persona yet: each is a file NAME.toml in the folder personas beside config.toml";
+
+impl Config {
+    /// The persona of that name.
+    ///
+    /// # Errors
+    /// With a sentence where there is none: the name that may have been meant, or those there are.
+    pub fn persona_named(&self, name: &str) -> Result<&Persona, String> {
+        let names = || self.personas.keys().map(String::as_str);
+        self.personas.get(name).ok_or_else(|| {
+            let hint = match nearest_or_begun(name, names()) {
+                Some(near) => format!("did you mean {near}?"),
+                None if self.personas.is_empty() => {
+                    "one is a file personas/NAME.toml beside the configuration".to_owned()
+                }
+                None => format!("there are: {}", names().collect::<Vec<_>>().join(", ")),
+            };
+            format!("there is no persona {name}; {hint}")
+        })
+    }
+
+    /// The same, and for `none` one that takes away what another has brought.
+    ///
+    /// # Errors
+    /// As [`Self::persona_named`].
+    pub fn persona_or_none(&self, name: &str) -> Result<Persona, String> {
+        match self.persona_named(name) {
+            Err(_) if name == "none" => Ok(Persona::default()),
+            found => found.cloned(),
+        }
+    }
+
+    /// Gives a chat a persona's system prompt and settings; tells the model that it wants, which is left to who can load
+    /// one.
+    ///
+    /// # Errors
+    /// With a sentence where that model is not configured. The rest holds all the same.
+    pub(crate) fn put_on(
+        &self,
+        name: &str,
+        persona: &Persona,
+        settings: &mut ChatSettings,
+    ) -> Result<Option<String>, String> {
+        settings.system.clone_from(&persona.system);
+        settings.preset = persona.preset.clone().filter(|preset| self.presets.contains_key(preset));
+        settings.sampling = persona.sampling.clone();
+        match &persona.model {
+            Some(model) if self.model_named(model).is_none() => {
+                Err(format!("{name} wants the model {model}, which is not configured"))
+            }
+            wanted => Ok(wanted.clone()),
+        }
     }
 }
 

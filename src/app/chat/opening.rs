@@ -49,7 +49,7 @@ impl Talk {
             }
         }
         let stored = self.chats.heads.iter().chain(&self.chats.archived);
-        let last = stored.max_by_key(|head| (head.looked, head.updated_ms)).map(|head| head.id);
+        let last = stored.max_by_key(|head| head.last_look()).map(|head| head.id);
         last.filter(|_| std::mem::take(&mut self.opening.last))
     }
 

@@ -3,7 +3,7 @@
 use nucleo_matcher::pattern::{AtomKind, CaseMatching, Normalization, Pattern};
 use nucleo_matcher::{Config, Matcher, Utf32Str};
 
-use crate::config::document;
+pub(crate) use crate::config::document::{begins, nearest_or_begun as nearest};
 
 /// Indices of the texts that match, best first; all in their order for an empty query.
 pub fn rank<T: AsRef<str>>(query: &str, texts: &[T]) -> Vec<usize> {
@@ -32,23 +32,10 @@ pub fn begun_first<T: AsRef<str>>(query: &str, texts: &[T]) -> Vec<usize> {
     ranked
 }
 
-/// Whether a text begins so, in whatever case.
-pub fn begins(text: &str, beginning: &str) -> bool {
-    let mut rest = text.chars().flat_map(char::to_lowercase);
-    beginning.chars().flat_map(char::to_lowercase).all(|wanted| rest.next() == Some(wanted))
-}
-
 /// Whether every word of a query begins a word of a text, which no match of scattered letters does.
 pub fn names_words(query: &str, text: &str) -> bool {
     let words = || text.split(|c: char| !c.is_alphanumeric());
     query.split(|c: char| !c.is_alphanumeric()).all(|wanted| words().any(|word| begins(word, wanted)))
-}
-
-/// The name that was meant: the nearest one by edits, as in the configuration, else one that the word begins.
-pub fn nearest<'a>(word: &str, names: impl Iterator<Item = &'a str>) -> Option<&'a str> {
-    let names: Vec<&str> = names.collect();
-    let begun = || names.iter().copied().find(|name| !word.is_empty() && begins(name, word));
-    document::nearest(word, names.iter().copied()).or_else(begun)
 }
 
 #[cfg(test)]

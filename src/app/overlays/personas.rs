@@ -8,6 +8,7 @@ use super::list::{self, Listed, as_a_list};
 use super::{Opens, OverlayUnit};
 use crate::app::{App, ModelStatus, Picker, input::fuzzy};
 use crate::command::{Command, Context};
+use crate::config::NO_PERSONA;
 
 /// The persona picker.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -24,9 +25,7 @@ impl OverlayUnit for Personas {
 
 fn open(app: &mut App) {
     if app.config.personas.is_empty() {
-        app.out.say(
-            "there is no persona yet: each is a file NAME.toml in the folder personas beside config.toml",
-        );
+        app.out.say(NO_PERSONA);
     } else {
         list::open(app, Personas::default());
     }
@@ -59,30 +58,27 @@ impl App {
 
     /// `/persona NAME`: the chat takes its system prompt, settings and model; `none` takes them away.
     pub(crate) fn persona_named(&mut self, name: &str) -> bool {
-        let persona = match self.config.persona_named(name) {
-            Ok(persona) => persona.clone(),
-            Err(_) if name == "none" => crate::config::Persona::default(),
+        let persona = match self.config.persona_or_none(name) {
+            Ok(persona) => persona,
             Err(why) => {
                 self.out.warn(why);
                 return false;
             }
         };
-        persona.put_on(&mut self.talk.chat.settings, &self.config.presets);
+        let model = self.config.put_on(name, &persona, &mut self.talk.chat.settings);
         self.talk.settings_changed(with!(self), &mut self.out);
         self.out.say(match name {
             "none" => "no persona in this chat".to_owned(),
             _ => format!("{name} in this chat"),
         });
-        match persona.model {
-            Some(model) if self.config.model_named(&model).is_none() => {
-                self.out.warn(format!("{name} wants the model {model}, which is not configured"));
-            }
-            Some(model) if self.model.status == ModelStatus::None => {
+        match model {
+            Err(why) => self.out.warn(why),
+            Ok(Some(model)) if self.model.status == ModelStatus::None => {
                 self.talk.chat.settings.model = Some(model);
                 self.talk.opening.model_of = Some(self.talk.chat.head.id);
             }
-            Some(model) => self.switch_model(&model),
-            None => {}
+            Ok(Some(model)) => self.switch_model(&model),
+            Ok(None) => {}
         }
         true
     }

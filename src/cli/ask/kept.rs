@@ -4,6 +4,7 @@
 //! kept however it ends.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::bail;
@@ -49,12 +50,23 @@ impl Kept {
     /// When there is no such chat, or the database cannot be opened.
     pub fn open(setup: &Setup, which: Which<'_>) -> anyhow::Result<Self> {
         let database = setup.folders.database();
-        if which == Which::New {
-            let new = empty_chat(ConversationId(random_id()));
-            return Ok(Self::with(Chats::open(&database)?, new, BTreeMap::new()));
+        match which {
+            Which::New => {
+                let new = empty_chat(ConversationId(random_id()));
+                Ok(Self::with(Chats::open(&database)?, new, BTreeMap::new()))
+            }
+            Which::Last => Self::stored(&database, |chats| chats.find("last")),
+            Which::Looked => Self::stored(&database, Chats::looked_at_last),
+            Which::Id(id) => Self::stored(&database, |chats| chats.find(id)),
         }
-        let chats = Chats::existing(&database)?;
-        let (conversation, runs) = opened(&chats, which)?;
+    }
+
+    fn stored(
+        database: &Path,
+        find: impl FnOnce(&Chats) -> anyhow::Result<ConversationId>,
+    ) -> anyhow::Result<Self> {
+        let chats = Chats::existing(database)?;
+        let (conversation, runs) = opened(&chats, find(&chats)?)?;
         Ok(Self::with(chats, conversation, runs))
     }
 
@@ -163,7 +175,7 @@ impl Kept {
     /// # Errors
     /// When there is no such chat, or another glassbox writes a reply in it.
     pub fn reopen(&mut self, id: &str) -> anyhow::Result<()> {
-        (self.conversation, self.runs) = opened(&self.chats, Which::Id(id))?;
+        (self.conversation, self.runs) = opened(&self.chats, self.chats.find(id)?)?;
         Ok(())
     }
 
@@ -243,12 +255,7 @@ impl Kept {
 }
 
 /// A stored chat and what its replies were made under.
-fn opened(chats: &Chats, which: Which<'_>) -> anyhow::Result<(Conversation, BTreeMap<RunId, Run>)> {
-    let id = match which {
-        Which::Looked => chats.looked_at_last()?,
-        Which::Id(id) => chats.find(id)?,
-        Which::Last | Which::New => chats.find("last")?,
-    };
+fn opened(chats: &Chats, id: ConversationId) -> anyhow::Result<(Conversation, BTreeMap<RunId, Run>)> {
     let (conversation, runs) = chats.conversation(id)?;
     if conversation.turns.iter().any(|turn| turn.state == TurnState::Streaming) {
         bail!("a reply is being written in this chat by another glassbox; ask again when it has ended");

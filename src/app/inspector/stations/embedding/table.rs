@@ -131,14 +131,13 @@ impl Inspector {
     /// Whether the display waits for what the table says of the next token: else a fast reply would always be
     /// ahead of its answers.
     pub(crate) fn awaits_table(&self, view: ChatView<'_>) -> bool {
+        let display = self.display(view);
         // Asked with every token, so that what costs nothing comes first.
-        let Some(embed) =
-            self.display(view).follows_table().then(|| self.display(view).embed_wanted()).flatten()
-        else {
+        let Some(embed) = display.follows_table().then(|| display.embed_wanted()).flatten() else {
             return false;
         };
         let failed = self.inside.asking.refusal(&Wish::Embed(Box::new(embed.clone()))).is_some();
-        !failed && self.display(view).embedding(|known| *known == embed).is_none()
+        !failed && display.embedding(|known| *known == embed).is_none()
     }
 
     /// Begins the span of the matrix at the token on display, or ends it.
